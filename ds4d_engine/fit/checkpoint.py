@@ -1,0 +1,160 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Checkpoints of a fit as safetensors: everything that the next step depends on, and no pickle."""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+import os
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from safetensors import SafetensorError, safe_open
+from safetensors.torch import save_file
+from torch import Tensor, nn
+
+from ..seam.errors import EngineError
+from .config import FitConfig
+from .densify import Densifier
+
+FORMAT = "ds4d-checkpoint"
+VERSION = "1"
+IRRELEVANT = ("checkpoint_seconds", "threads")  # settings that may differ when resuming
+
+
+@dataclasses.dataclass(eq=False)
+class FitState:
+    """What changes from step to step."""
+
+    parameters: nn.ParameterDict
+    optimizers: dict[str, torch.optim.Optimizer]
+    motion: nn.Module
+    network_optimizer: torch.optim.Optimizer | None
+    densifier: Densifier
+    rng: np.random.Generator
+    step: int = 0
+    elapsed: float = 0.0  # seconds of optimisation, earlier runs included
+
+
+def checkpoint_path(output: Path) -> Path:
+    """Return where the checkpoint of an asset lies."""
+    return output.with_suffix(output.suffix + ".checkpoint")
+
+
+def save_checkpoint(path: Path, state: FitState, config: FitConfig, dataset: str) -> None:
+    """Write a checkpoint; the old one stays until the new one is whole."""
+    tensors: dict[str, Tensor] = {"torch_rng": torch.get_rng_state()}
+    for name, parameter in state.parameters.items():
+        tensors[f"parameter.{name}"] = parameter.detach()
+    for name, value in state.motion.state_dict().items():
+        tensors[f"motion.{name}"] = value
+    for name, optimizer in _all_optimizers(state).items():
+        for index, parameter in enumerate(optimizer.param_groups_flat()):
+            for key, value in optimizer.state_of(parameter).items():
+                tensors[f"optimizer.{name}.{index}.{key}"] = torch.as_tensor(value)
+    for key in ("grad2d", "count"):
+        if state.densifier.state[key] is not None:
+            tensors[f"densify.{key}"] = state.densifier.state[key]
+    metadata = {
+        "format": FORMAT,
+        "version": VERSION,
+        "config": json.dumps(dataclasses.asdict(config)),
+        "dataset": dataset,
+        "step": str(state.step),
+        "elapsed": repr(state.elapsed),
+        "densified": str(state.densifier.done),
+        "rng": json.dumps(state.rng.bit_generator.state),
+    }
+    part = path.with_name(path.name + ".part")
+    save_file({k: v.detach().cpu().contiguous().clone() for k, v in tensors.items()}, part, metadata)
+    os.replace(part, path)
+
+
+def load_checkpoint(path: Path, state: FitState, config: FitConfig, dataset: str) -> None:
+    """Put a checkpoint's values into a freshly built state.
+
+    Raises:
+        EngineError: there is no checkpoint, it is damaged, or it belongs to another fit.
+    """
+    if not path.exists():
+        raise EngineError(f"There is no checkpoint {path} to resume from; start without --resume.")
+    try:
+        with safe_open(path, "pt") as file:
+            metadata = file.metadata() or {}
+            tensors = {key: file.get_tensor(key) for key in file.keys()}  # noqa: SIM118
+    except (SafetensorError, OSError) as error:
+        raise EngineError(
+            f"The checkpoint {path} is damaged ({error}); delete it and start without --resume."
+        ) from error
+    _check_origin(path, metadata, config, dataset)
+    device = state.parameters["means"].device
+    for name in list(state.parameters):
+        value = tensors[f"parameter.{name}"].to(device)
+        trained = state.parameters[name].requires_grad
+        old, new = state.parameters[name], nn.Parameter(value, requires_grad=trained)
+        state.parameters[name] = new
+        if name in state.optimizers:
+            state.optimizers[name].param_groups[0]["params"] = [new]
+            state.optimizers[name].state.pop(old, None)
+    state.motion.load_state_dict(
+        {k.removeprefix("motion."): v.to(device) for k, v in tensors.items() if k.startswith("motion.")}
+    )
+    for name, optimizer in _all_optimizers(state).items():
+        for index, parameter in enumerate(optimizer.param_groups_flat()):
+            prefix = f"optimizer.{name}.{index}."
+            found = {k.removeprefix(prefix): v for k, v in tensors.items() if k.startswith(prefix)}
+            if found:
+                optimizer.raw.state[parameter] = {
+                    k: v if k == "step" else v.to(device) for k, v in found.items()
+                }
+    for key in ("grad2d", "count"):
+        value_or_none = tensors.get(f"densify.{key}")
+        state.densifier.state[key] = None if value_or_none is None else value_or_none.to(device)
+    state.densifier.done = int(metadata["densified"])
+    state.rng.bit_generator.state = json.loads(metadata["rng"])
+    torch.set_rng_state(tensors["torch_rng"])
+    state.step, state.elapsed = int(metadata["step"]), float(metadata["elapsed"])
+
+
+def _check_origin(
+    path: Path, metadata: dict[str, str], config: FitConfig, dataset: str
+) -> None:
+    if metadata.get("format") != FORMAT or metadata.get("version") != VERSION:
+        raise EngineError(
+            f"{path} is not a checkpoint of this version; delete it and start without --resume."
+        )
+    if metadata["dataset"] != dataset:
+        raise EngineError(
+            f"The checkpoint {path} was made from {metadata['dataset']}; give that dataset, "
+            "or start without --resume."
+        )
+    saved: dict[str, Any] = json.loads(metadata["config"])
+    now = dataclasses.asdict(config)
+    changed = [k for k in now if k not in IRRELEVANT and saved.get(k) != now[k]]
+    if changed:
+        raise EngineError(
+            f"The checkpoint {path} was made with other settings ({', '.join(changed)}); "
+            "give the same settings, or start without --resume."
+        )
+
+
+class _Flat:
+    """One optimiser with its parameters in a fixed order."""
+
+    def __init__(self, raw: torch.optim.Optimizer) -> None:
+        self.raw = raw
+
+    def param_groups_flat(self) -> list[Tensor]:
+        return [p for group in self.raw.param_groups for p in group["params"]]
+
+    def state_of(self, parameter: Tensor) -> dict[str, Any]:
+        return dict(self.raw.state.get(parameter, {}))
+
+
+def _all_optimizers(state: FitState) -> dict[str, _Flat]:
+    named = {name: _Flat(optimizer) for name, optimizer in state.optimizers.items()}
+    if state.network_optimizer is not None:
+        named["network"] = _Flat(state.network_optimizer)
+    return named

@@ -1,0 +1,131 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Every setting of a fit, in one frozen dataclass that is saved with the result."""
+
+from __future__ import annotations
+
+import dataclasses
+from dataclasses import dataclass, field
+from typing import Any, Self
+
+from ..seam.errors import ConfigError
+
+
+def _setting(default: Any, help: str, choices: tuple[str, ...] | None = None) -> Any:
+    metadata: dict[str, Any] = {"help": help}
+    if choices:
+        metadata["choices"] = choices
+    return field(default=default, metadata=metadata)
+
+
+@dataclass(frozen=True)
+class FitConfig:
+    """Settings of one fit. Lengths are in units of the scene's radius unless a help text says otherwise."""
+
+    preset: str = _setting("standard", "name of the preset these settings started from")
+    seed: int = _setting(0, "seed of every random choice; same seed, same CPU result")
+    backend: str = _setting("auto", "rasteriser", ("auto", "cpu", "gsplat", "torch"))
+    threads: int = _setting(0, "CPU threads; 0 takes every core")
+    blend: str = _setting("linear", "light in which splats blend", ("linear", "srgb"))
+
+    # length of the fit
+    iterations: int = _setting(15_000, "optimisation steps (unless seconds is given)")
+    seconds: float = _setting(0.0, "wall-clock budget of the optimisation; 0 counts iterations")
+    static_part: float = _setting(0.06, "part of the fit spent on the middle frame alone")
+    window_part: float = _setting(0.3, "part of the fit at which the time window spans the clip")
+    checkpoint_seconds: float = _setting(60.0, "time between checkpoints; 0 writes only the last")
+
+    # Gaussians
+    init: str = _setting("auto", "auto, hull, random, or a .ply/.obj/.glb file to start from")
+    gaussians: int = _setting(6_000, "Gaussians at the start")
+    max_gaussians: int = _setting(12_000, "Gaussians that densification may reach")
+    sh_degree: int = _setting(0, "degree of view-dependent colour, 0 to 3")
+    densify_start: float = _setting(0.08, "part of the fit at which densification starts")
+    densify_stop: float = _setting(0.6, "part of the fit at which densification stops")
+    densify_times: int = _setting(30, "how often densification grows and prunes")
+    prune_opacity: float = _setting(0.02, "Gaussians less opaque than this are removed")
+
+    # motion
+    motion: str = _setting(
+        "ds4d", "motion model", ("ds4d", "spline", "hexplane", "ds4d-paper")
+    )
+    knots: int = _setting(0, "spline knots over the clip; 0 takes half the frame count")
+    rigidity: float = _setting(0.02, "weight of local rigidity (ds4d)")
+    gate: bool = _setting(True, "keep Gaussians that DSFD finds still without motion (ds4d)")
+    gate_score: float = _setting(0.06, "dynamic score under which a Gaussian starts still (ds4d)")
+    gate_pixels: float = _setting(0.15, "largest image motion, in pixels, of a still Gaussian (ds4d)")
+
+    # features (DSFD, TSSF)
+    feature_views: int = _setting(6, "training cameras whose frames give features")
+    reference: str = _setting(
+        "both", "DSFD's reference feature", ("both", "middle", "mean", "gram-schmidt")
+    )
+    fuse: str = _setting("ga", "TSSF's fusion over views", ("ga", "da", "mean", "off"))
+
+    # losses
+    ssim_weight: float = _setting(0.2, "weight of 1 - SSIM against L1")
+    alpha_weight: float = _setting(0.1, "weight of the coverage loss where the source has alpha")
+    opacity_weight: float = _setting(0.0, "weight that pulls opacities down")
+    scale_weight: float = _setting(0.0, "weight that pulls scales down")
+
+    # learning rates, all decaying to lr_final of their start
+    lr_means: float = _setting(1e-3, "centres")
+    lr_scales: float = _setting(8e-3, "log scales")
+    lr_quats: float = _setting(3e-3, "quaternions")
+    lr_opacities: float = _setting(3e-2, "opacity logits")
+    lr_colors: float = _setting(1e-2, "colours, in units of 0..1")
+    lr_motion: float = _setting(7e-3, "spline coefficients")
+    lr_final: float = _setting(0.03, "learning rates at the end, as a part of those at the start")
+
+    def __post_init__(self) -> None:
+        """Refuse contradictions.
+
+        Raises:
+            ConfigError: a value lies outside its range, or two settings contradict each other.
+        """
+        for setting in dataclasses.fields(self):
+            choices = setting.metadata.get("choices")
+            value = getattr(self, setting.name)
+            if choices and value not in choices:
+                raise ConfigError(
+                    f"{setting.name} cannot be {value!r}; choose one of {', '.join(choices)}."
+                )
+            if isinstance(value, (int, float)) and value < 0:
+                raise ConfigError(f"{setting.name} cannot be negative (it is {value}).")
+        if self.iterations < 1:
+            raise ConfigError("iterations must be at least 1.")
+        if self.gaussians < 1:
+            raise ConfigError("gaussians must be at least 1.")
+        if self.max_gaussians < self.gaussians:
+            raise ConfigError(
+                f"max_gaussians ({self.max_gaussians}) is below gaussians ({self.gaussians}); raise it."
+            )
+        if not 0 <= self.static_part <= self.window_part <= 1:
+            raise ConfigError("static_part, window_part and 1 must ascend; change one of them.")
+        if not 0 <= self.densify_start <= self.densify_stop <= 1:
+            raise ConfigError("densify_start, densify_stop and 1 must ascend; change one of them.")
+        if self.sh_degree > 3:
+            raise ConfigError(f"sh_degree must be 0 to 3 (it is {self.sh_degree}).")
+        if not 0 < self.lr_final <= 1:
+            raise ConfigError("lr_final must lie in (0, 1].")
+
+    @classmethod
+    def preset_named(cls, name: str) -> Self:
+        """Return the settings of a preset.
+
+        Raises:
+            ConfigError: no preset has this name.
+        """
+        if name not in PRESETS:
+            raise ConfigError(f"There is no preset {name!r}; choose one of {', '.join(PRESETS)}.")
+        return cls(preset=name, **PRESETS[name])
+
+    def replace(self, **changes: Any) -> Self:
+        """Return a copy with some settings changed, checked again."""
+        return dataclasses.replace(self, **changes)
+
+
+PRESETS: dict[str, dict[str, Any]] = {
+    "draft": {"iterations": 4_000, "gaussians": 4_000, "max_gaussians": 6_000},
+    "standard": {},
+    "high": {"iterations": 60_000, "gaussians": 12_000, "max_gaussians": 60_000},
+}

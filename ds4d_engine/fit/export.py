@@ -1,0 +1,92 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Turn a fit's parameters into an asset in the dataset's world, sampled at uniform frames."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from ..data import Dataset
+from ..motion import Motion
+from ..seam.asset import Asset, Gaussians
+from ..seam.asset import Motion as BakedMotion
+from .scene import Scene
+from .splats import Splats, activate
+
+
+@torch.no_grad()
+def export_asset(
+    dataset: Dataset,
+    scene: Scene,
+    parameters: Mapping[str, Tensor],
+    motion: Motion,
+    scores: Tensor,
+    provenance: dict[str, Any],
+) -> Asset:
+    """Bake the motion at every frame.
+
+    Args:
+        scores: [N] dynamic score of each Gaussian.
+
+    Returns:
+        The asset; Gaussians whose `motion_gate` is 0 are its static part.
+    """
+    gate = parameters.get("motion_gate")
+    moving = torch.ones_like(scores, dtype=torch.bool) if gate is None else gate > 0
+    frame_count = scene.frame_count
+    canonical = _gaussians(parameters, activate(parameters, None, 0.0), scores, scene)
+    times = np.linspace(0, 1, frame_count) if frame_count > 1 else np.zeros(1)
+    baked = [
+        _placed(activate(parameters, motion, float(time)), scene, moving.cpu()) for time in times
+    ]
+    still = (~moving).cpu().numpy()
+    return Asset(
+        static=_select(canonical, still),
+        dynamic=_select(canonical, ~still),
+        motion=BakedMotion(
+            means=np.stack([frame[0] for frame in baked]),
+            quats=np.stack([frame[1] for frame in baked]),
+            scales=np.stack([frame[2] for frame in baked]),
+            opacities=None,
+        ),
+        cameras=dataset.cameras,
+        times=times,
+        fps=dataset.fps,
+        frame_start=dataset.frame_start,
+        blend=scene.blend,
+        provenance=provenance,
+    )
+
+
+def _placed(splats: Splats, scene: Scene, moving: Tensor) -> tuple[np.ndarray, ...]:
+    """Return means, unit quats and scales of the moving Gaussians in the dataset's world."""
+    means = splats.means.cpu()[moving].numpy() * scene.radius + scene.center
+    quats = torch.nn.functional.normalize(splats.quats.cpu()[moving], dim=-1).numpy()
+    scales = splats.scales.cpu()[moving].numpy() * scene.radius
+    return means.astype(np.float32), quats, scales.astype(np.float32)
+
+
+def _gaussians(
+    parameters: Mapping[str, Tensor], splats: Splats, scores: Tensor, scene: Scene
+) -> Gaussians:
+    everything = torch.ones(len(splats.means), dtype=torch.bool)
+    means, quats, scales = _placed(splats, scene, everything)
+    return Gaussians(
+        means=means,
+        quats=quats,
+        scales=scales,
+        opacities=splats.opacities.cpu().numpy(),
+        sh0=parameters["sh0"].cpu().numpy(),
+        shN=parameters["shN"].cpu().numpy(),
+        dynamic_scores=scores.cpu().numpy().astype(np.float32),
+    )
+
+
+def _select(gaussians: Gaussians, chosen: np.ndarray) -> Gaussians:
+    return Gaussians(
+        **{name: getattr(gaussians, name)[chosen] for name in Gaussians.__dataclass_fields__}
+    )

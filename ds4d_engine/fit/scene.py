@@ -1,0 +1,119 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""A dataset as the fit sees it: cameras in a unit-sized world, targets composited and ready."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from ..data import Dataset
+from ..photometric import decode_srgb, encode_srgb
+
+
+@dataclass(frozen=True, eq=False)
+class View:
+    """One camera in the normalised world."""
+
+    viewmat: Tensor  # [4, 4] world to camera, OpenCV
+    K: Tensor  # [3, 3] pixels
+    width: int
+    height: int
+
+    @property
+    def position(self) -> Tensor:
+        """Camera centre [3], normalised world."""
+        return -self.viewmat[:3, :3].T @ self.viewmat[:3, 3]
+
+
+@dataclass(frozen=True, eq=False)
+class Scene:
+    """Training views and their pictures. Normalised world: x' = (x - center) / radius."""
+
+    views: tuple[View, ...]  # V training cameras
+    pictures: tuple[np.ndarray, ...]  # V arrays uint8 [T, H, W, 4], straight alpha, encoded
+    present: np.ndarray  # bool [T, V]
+    times: np.ndarray  # [T] in 0..1
+    has_alpha: bool
+    blend: str
+    center: np.ndarray  # [3]
+    radius: float
+    device: torch.device
+
+    @property
+    def frame_count(self) -> int:
+        """T."""
+        return len(self.times)
+
+    @property
+    def middle(self) -> int:
+        """Index of the frame the canonical Gaussians belong to."""
+        return self.frame_count // 2
+
+    def target(self, frame: int, view: int, background: float) -> tuple[Tensor, Tensor]:
+        """Return the encoded composite [H, W, 3] over a grey background, and alpha [H, W]."""
+        picture = torch.from_numpy(self.pictures[view][frame]).to(self.device)
+        picture = picture.float().div_(255)
+        colors, alphas = picture[..., :3], picture[..., 3]
+        if not self.has_alpha:
+            return colors.contiguous(), alphas
+        if self.blend == "srgb":
+            blended = colors * alphas[..., None] + (1 - alphas[..., None]) * background
+            return blended, alphas
+        # 0 and 1 are their own encodings, and the fit uses no other grey
+        linear = decode_srgb(colors.contiguous())
+        blended = linear * alphas[..., None] + (1 - alphas[..., None]) * background
+        return encode_srgb(blended), alphas
+
+
+def build_scene(
+    dataset: Dataset, blend: str, center: np.ndarray, radius: float, device: torch.device
+) -> Scene:
+    """Return the training part of a dataset in the world normalised by `center` and `radius`."""
+    views = []
+    for index in dataset.train:
+        camera = dataset.cameras[index]
+        viewmat = camera.viewmat.copy()
+        viewmat[:3, 3] = (viewmat[:3, :3] @ center + viewmat[:3, 3]) / radius
+        views.append(
+            View(
+                torch.tensor(viewmat, dtype=torch.float32, device=device),
+                torch.tensor(camera.K, dtype=torch.float32, device=device),
+                camera.width,
+                camera.height,
+            )
+        )
+    return Scene(
+        views=tuple(views),
+        pictures=tuple(dataset.images[index] for index in dataset.train),
+        present=dataset.present[:, dataset.train],
+        times=np.asarray(dataset.times, dtype=np.float64),
+        has_alpha=dataset.has_alpha,
+        blend=blend,
+        center=np.asarray(center, dtype=np.float64),
+        radius=float(radius),
+        device=device,
+    )
+
+
+class TargetCache:
+    """Composites computed once and kept while they fit into `budget_bytes`."""
+
+    def __init__(self, scene: Scene, budget_bytes: int = 4 << 30) -> None:
+        self.scene = scene
+        self.left = budget_bytes
+        self._kept: dict[tuple[int, int, float], tuple[Tensor, Tensor]] = {}
+
+    def target(self, frame: int, view: int, background: float) -> tuple[Tensor, Tensor]:
+        """Return what `Scene.target` returns."""
+        key = (frame, view, background if self.scene.has_alpha else 0.0)
+        if key in self._kept:
+            return self._kept[key]
+        made = self.scene.target(frame, view, background)
+        size = sum(part.numel() * part.element_size() for part in made)
+        if size <= self.left:
+            self.left -= size
+            self._kept[key] = made
+        return made

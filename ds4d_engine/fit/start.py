@@ -1,0 +1,162 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""The Gaussians a fit starts from: visual hull, random, or a file of points or triangles."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+from ..photometric import decode_srgb, encode_srgb
+from ..seam.errors import ConfigError, DatasetError
+from .config import FitConfig
+from .hull import hull_surface, project, sample_picture, splat_sigma
+from .scene import Scene
+
+MESH_SUFFIXES = (".ply", ".obj", ".glb", ".gltf", ".stl")
+BACKDROP_PART = 0.4  # of the random start of a clip without masks
+BACKDROP_RADII = (1.0, 4.0)
+
+
+@dataclass(frozen=True, eq=False)
+class Start:
+    """Canonical Gaussians before the first step, in the normalised world."""
+
+    means: Tensor  # [N, 3]
+    colors: Tensor  # [N, 3] encoded, 0..1
+    sigmas: Tensor  # [N]
+    opacity: float  # 0..1
+
+
+def start_gaussians(scene: Scene, config: FitConfig) -> Start:
+    """Return the start that `config.init` names.
+
+    Raises:
+        ConfigError: the file cannot be read or has no points.
+        DatasetError: a visual hull was asked for and the masks carve away everything.
+    """
+    kind = config.init
+    if kind == "auto":
+        kind = "hull" if scene.has_alpha else "random"
+    if kind == "hull":
+        return _start_from_hull(scene, config.gaussians)
+    if kind == "random":
+        return _start_at_random(scene, config.gaussians)
+    return _start_from_file(Path(kind), scene, config.gaussians)
+
+
+def _start_from_hull(scene: Scene, count: int) -> Start:
+    if not scene.has_alpha:
+        raise DatasetError(
+            "A visual hull needs masks and the dataset has none; use init=random or add masks."
+        )
+    surface = hull_surface(scene, count)
+    if surface is None:
+        raise DatasetError(
+            "The masks of the middle frame have no common volume; check the cameras and masks, "
+            "or use init=random."
+        )
+    points, normals, area = surface
+    sigmas = torch.full((count,), splat_sigma(area, count), device=points.device)
+    return Start(points, _seen_colors(points, normals, scene), sigmas, 0.73)
+
+
+def _start_at_random(scene: Scene, count: int) -> Start:
+    inner = count if scene.has_alpha else count - int(BACKDROP_PART * count)
+    direction = F.normalize(torch.randn(count, 3), dim=-1)
+    distance = torch.rand(count) ** (1 / 3) * 0.8
+    low, high = BACKDROP_RADII
+    distance[inner:] = low * (high / low) ** torch.rand(count - inner)
+    points = (direction * distance[:, None]).to(scene.device)
+    sigmas = 0.9 * (distance.clamp_min(0.5) ** 3 / inner) ** (1 / 3)
+    sigmas[inner:] = distance[inner:] * 0.12
+    return Start(points, _seen_colors(points, None, scene), sigmas.to(scene.device), 0.2)
+
+
+def _start_from_file(path: Path, scene: Scene, count: int) -> Start:
+    if path.suffix.lower() not in MESH_SUFFIXES:
+        raise ConfigError(
+            f"init cannot be {str(path)!r}; use auto, hull, random or a file ending in "
+            f"{', '.join(MESH_SUFFIXES)}."
+        )
+    if not path.exists():
+        raise ConfigError(f"init names {path}, which does not exist; check the path.")
+    points, colors, area = _sample_file(path, count)
+    normalised = torch.tensor((points - scene.center) / scene.radius, dtype=torch.float32)
+    normalised = normalised.to(scene.device)
+    if area > 0:
+        sigma = splat_sigma(area / scene.radius**2, len(points))
+    else:
+        sigma = float(normalised.std(0).norm()) / len(points) ** 0.5
+    sigmas = torch.full((len(points),), max(sigma, 1e-4), device=scene.device)
+    if colors is None:
+        tint = _seen_colors(normalised, None, scene)
+    else:
+        tint = torch.tensor(colors, dtype=torch.float32, device=scene.device)
+    return Start(normalised, tint, sigmas, 0.73)
+
+
+def _sample_file(path: Path, count: int) -> tuple[np.ndarray, np.ndarray | None, float]:
+    """Return points [N, 3], encoded colours [N, 3] or None, and the surface's area or 0."""
+    import trimesh
+
+    try:
+        loaded = trimesh.load(path, process=False)
+    except Exception as error:
+        raise ConfigError(f"init's file {path} cannot be read ({error}).") from error
+    if isinstance(loaded, trimesh.Scene):
+        loaded = loaded.to_geometry()
+    faces = getattr(loaded, "faces", None)
+    if faces is not None and len(faces):
+        return _sample_mesh(loaded, count)
+    points = np.asarray(getattr(loaded, "vertices", np.zeros((0, 3))), dtype=np.float64)
+    if not len(points):
+        raise ConfigError(f"init's file {path} holds no points; choose another file.")
+    chosen = np.random.default_rng(0).permutation(len(points))[:count]
+    found = getattr(loaded, "colors", None)
+    colors = None
+    if found is not None and len(found) == len(points):
+        colors = np.asarray(found)[chosen, :3] / 255.0
+    return points[chosen], colors, 0.0
+
+
+def _sample_mesh(mesh: object, count: int) -> tuple[np.ndarray, np.ndarray | None, float]:
+    import trimesh
+
+    assert isinstance(mesh, trimesh.Trimesh)
+    textured = getattr(mesh.visual, "uv", None) is not None
+    colored = textured or mesh.visual.kind is not None
+    drawn = trimesh.sample.sample_surface(mesh, count, sample_color=textured, seed=0)
+    points = np.asarray(drawn[0])
+    colors: np.ndarray | None = None
+    if textured:
+        colors = np.asarray(drawn[2])[:, :3] / 255.0
+    elif colored:
+        colors = np.asarray(mesh.visual.face_colors)[np.asarray(drawn[1]), :3] / 255.0
+    return points, colors, float(mesh.area)
+
+
+def _seen_colors(points: Tensor, normals: Tensor | None, scene: Scene) -> Tensor:
+    """Average the middle frame's colours over the views that face each point -> [N, 3] encoded."""
+    total = torch.zeros(len(points), 3, device=points.device)
+    weight = torch.full((len(points), 1), 1e-6, device=points.device)
+    for index, view in enumerate(scene.views):
+        if not scene.present[scene.middle, index]:
+            continue
+        picture = torch.from_numpy(scene.pictures[index][scene.middle]).to(points.device)
+        picture = picture.float() / 255
+        alpha = picture[..., 3:]
+        light = torch.cat([decode_srgb(picture[..., :3].contiguous()) * alpha, alpha], -1)
+        pixels, depth = project(points, view)
+        found = sample_picture(light, pixels) * (depth > 0)[:, None]
+        facing = torch.ones_like(depth)
+        if normals is not None:
+            to_camera = F.normalize(view.position - points, dim=-1)
+            facing = (to_camera * normals).sum(-1).clamp_min(0) ** 2
+        total += found[:, :3] * facing[:, None]
+        weight += found[:, 3:] * facing[:, None]
+    return encode_srgb((total / weight).clamp(0, 1)).clamp(0.02, 0.98)

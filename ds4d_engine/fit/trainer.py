@@ -1,0 +1,190 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""The fit itself: from a dataset to an asset."""
+
+from __future__ import annotations
+
+import dataclasses
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from .. import __version__
+from ..data import Dataset
+from ..photometric import photometric_loss
+from ..raster import choose_backend, set_threads, warm_up
+from ..seam.asset import write_asset
+from ..seam.events import Listener, Stage, silent
+from .checkpoint import FitState, checkpoint_path, load_checkpoint, save_checkpoint
+from .config import FitConfig
+from .densify import Densifier
+from .export import export_asset
+from .model import build_motion_model, dynamic_scores, normalised_scene
+from .scene import Scene, TargetCache
+from .schedule import Clock, decay_learning_rates, draw
+from .splats import activate, clamp_colors, create_optimizers, create_parameters, render_view
+from .start import start_gaussians
+
+
+@dataclass(frozen=True)
+class FitResult:
+    """What a fit leaves."""
+
+    asset_path: Path
+    stopped: bool  # stopped before its budget was used up
+    summary: dict[str, Any]
+
+
+def fit(
+    dataset: Dataset,
+    config: FitConfig,
+    output: Path,
+    *,
+    listener: Listener = silent,
+    should_stop: Callable[[], bool] = lambda: False,
+    resume: bool = False,
+) -> FitResult:
+    """Fit dynamic Gaussians to the training cameras of a dataset and write the asset.
+
+    Args:
+        output: path of the asset; the checkpoint lies beside it.
+        should_stop: asked every step; True ends the fit with a usable asset and checkpoint.
+        resume: continue from the checkpoint of an earlier call with the same settings.
+
+    Raises:
+        DS4DError: the dataset cannot be fitted, or the checkpoint does not belong to this fit.
+    """
+    torch.manual_seed(config.seed)
+    torch.set_num_threads(1)
+    set_threads(config.threads)
+    backend = choose_backend(config.backend)
+    device = torch.device("cuda" if backend == "gsplat" else "cpu")
+    if backend == "cpu":
+        warm_up(listener)
+
+    scene = normalised_scene(dataset, config, device)
+    motion = build_motion_model(scene, config, listener).to(device)
+    parameters = create_parameters(start_gaussians(scene, config), config, motion)
+    groups = motion.network_groups()
+    state = FitState(
+        parameters=parameters,
+        optimizers=create_optimizers(parameters, config, motion),
+        motion=motion,
+        network_optimizer=torch.optim.Adam(groups, eps=1e-15, fused=True) if groups else None,
+        densifier=Densifier(config),
+        rng=np.random.default_rng(config.seed),
+    )
+    checkpoint = checkpoint_path(output)
+    if resume:
+        load_checkpoint(checkpoint, state, config, dataset.source)
+    stopped = _optimise(scene, state, config, listener, should_stop, checkpoint, dataset.source)
+
+    save_checkpoint(checkpoint, state, config, dataset.source)
+    scores = dynamic_scores(scene, state.parameters, motion, config)
+    summary = _summary(state, scene, config, stopped)
+    provenance = {"config": dataclasses.asdict(config), "dataset": dataset.name} | summary
+    asset = export_asset(dataset, scene, state.parameters, motion, scores, provenance)
+    write_asset(output, asset)
+    return FitResult(output, stopped, summary)
+
+
+def _optimise(
+    scene: Scene,
+    state: FitState,
+    config: FitConfig,
+    listener: Listener,
+    should_stop: Callable[[], bool],
+    checkpoint: Path,
+    source: str,
+) -> bool:
+    """Run the loop from the state's step to the end of the budget; return whether it stopped."""
+    targets = TargetCache(scene)
+    clock = Clock(config, state.step, state.elapsed)
+    stage = Stage(listener, "fit", 1.0)
+    optimizers = [*state.optimizers.values()]
+    if state.network_optimizer is not None:
+        optimizers.append(state.network_optimizer)
+    initial = [[group["lr"] for group in optimizer.param_groups] for optimizer in optimizers]
+    motion, parameters = state.motion, state.parameters
+    motion.prepare(parameters, clock.part)
+    saved = time.monotonic()
+
+    while not clock.done:
+        part = clock.part
+        decay_learning_rates(optimizers, initial, config, part)
+        look = draw(state.rng, scene, config, part)
+        view = scene.views[look.view]
+        moment = float(scene.times[look.frame])
+
+        splats = activate(parameters, motion if look.moving else None, moment)
+        render = render_view(
+            parameters, splats, view, blend=config.blend, backend=config.backend
+        )
+        render.means2d.retain_grad()
+        target, coverage = targets.target(look.frame, look.view, look.background)
+        loss = photometric_loss(
+            render.colors,
+            render.alphas,
+            target,
+            look.background,
+            blend=config.blend,
+            ssim_weight=config.ssim_weight,
+        )
+        photometric = loss.detach()
+        loss = loss + _priors(render.alphas, coverage, splats, scene, config)
+        if look.moving:
+            loss = loss + motion.regularisation(parameters)
+        loss.backward()
+
+        state.densifier.observe(render, view, parameters)
+        for optimizer in optimizers:
+            optimizer.step()
+            optimizer.zero_grad(set_to_none=True)
+        clamp_colors(parameters)
+        if state.densifier.due(part):
+            weights = motion.densify_weights(parameters)
+            state.densifier.grow_and_prune(parameters, state.optimizers, weights)
+            motion.prepare(parameters, part)
+
+        clock.step += 1
+        state.step, state.elapsed = clock.step, clock.elapsed
+        stage.update(clock.part, loss=float(photometric), gaussians=len(parameters["means"]))
+        if config.checkpoint_seconds and time.monotonic() - saved > config.checkpoint_seconds:
+            save_checkpoint(checkpoint, state, config, source)
+            saved = time.monotonic()
+        if should_stop():
+            return True
+    return False
+
+
+def _priors(
+    alphas: Tensor, coverage: Tensor, splats: Any, scene: Scene, config: FitConfig
+) -> Tensor:
+    """Coverage against the source's alpha, and the pull on opacities and scales."""
+    total = alphas.new_zeros(())
+    if scene.has_alpha and config.alpha_weight:
+        total = total + config.alpha_weight * (alphas - coverage).abs().mean()
+    if config.opacity_weight:
+        total = total + config.opacity_weight * splats.opacities.mean()
+    if config.scale_weight:
+        total = total + config.scale_weight * splats.scales.mean()
+    return total
+
+
+def _summary(state: FitState, scene: Scene, config: FitConfig, stopped: bool) -> dict[str, Any]:
+    gate = state.parameters["motion_gate"] if "motion_gate" in state.parameters else None
+    count = len(state.parameters["means"])
+    return {
+        "engine_version": __version__,
+        "steps": state.step,
+        "seconds": round(state.elapsed, 1),
+        "stopped": stopped,
+        "gaussians": count,
+        "dynamic": count if gate is None else int((gate > 0).sum()),
+        "frames": scene.frame_count,
+    }
