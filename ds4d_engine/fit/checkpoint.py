@@ -15,12 +15,13 @@ from safetensors import SafetensorError, safe_open
 from safetensors.torch import save_file
 from torch import Tensor, nn
 
+from ..motion import Motion
 from ..seam.errors import EngineError
 from .config import FitConfig
 from .densify import Densifier
 
-FORMAT = "ds4d-checkpoint"
-VERSION = "1"
+FORMAT_NAME = "ds4d-checkpoint"
+FORMAT_VERSION = "1"
 IRRELEVANT = ("checkpoint_seconds", "threads")  # settings that may differ when resuming
 
 
@@ -30,12 +31,14 @@ class FitState:
 
     parameters: nn.ParameterDict
     optimizers: dict[str, torch.optim.Optimizer]
-    motion: nn.Module
+    motion: Motion
     network_optimizer: torch.optim.Optimizer | None
     densifier: Densifier
     rng: np.random.Generator
     step: int = 0
     elapsed: float = 0.0  # seconds of optimisation, earlier runs included
+    settled: int = 0  # how often small motions were taken away
+    refreshed: dict[str, Tensor] = dataclasses.field(default_factory=dict)  # see `refresh_motion`
 
 
 def checkpoint_path(output: Path) -> Path:
@@ -57,18 +60,22 @@ def save_checkpoint(path: Path, state: FitState, config: FitConfig, dataset: str
     for key in ("grad2d", "count"):
         if state.densifier.state[key] is not None:
             tensors[f"densify.{key}"] = state.densifier.state[key]
+    tensors |= {f"refreshed.{name}": value for name, value in state.refreshed.items()}
     metadata = {
-        "format": FORMAT,
-        "version": VERSION,
+        "format": FORMAT_NAME,
+        "version": FORMAT_VERSION,
         "config": json.dumps(dataclasses.asdict(config)),
         "dataset": dataset,
         "step": str(state.step),
         "elapsed": repr(state.elapsed),
         "densified": str(state.densifier.done),
+        "settled": str(state.settled),
         "rng": json.dumps(state.rng.bit_generator.state),
     }
     part = path.with_name(path.name + ".part")
-    save_file({k: v.detach().cpu().contiguous().clone() for k, v in tensors.items()}, part, metadata)
+    save_file(
+        {k: v.detach().cpu().contiguous().clone() for k, v in tensors.items()}, part, metadata
+    )
     os.replace(part, path)
 
 
@@ -99,7 +106,11 @@ def load_checkpoint(path: Path, state: FitState, config: FitConfig, dataset: str
             state.optimizers[name].param_groups[0]["params"] = [new]
             state.optimizers[name].state.pop(old, None)
     state.motion.load_state_dict(
-        {k.removeprefix("motion."): v.to(device) for k, v in tensors.items() if k.startswith("motion.")}
+        {
+            k.removeprefix("motion."): v.to(device)
+            for k, v in tensors.items()
+            if k.startswith("motion.")
+        }
     )
     for name, optimizer in _all_optimizers(state).items():
         for index, parameter in enumerate(optimizer.param_groups_flat()):
@@ -113,15 +124,19 @@ def load_checkpoint(path: Path, state: FitState, config: FitConfig, dataset: str
         value_or_none = tensors.get(f"densify.{key}")
         state.densifier.state[key] = None if value_or_none is None else value_or_none.to(device)
     state.densifier.done = int(metadata["densified"])
+    state.settled = int(metadata["settled"])
+    state.refreshed = {
+        k.removeprefix("refreshed."): v.to(device)
+        for k, v in tensors.items()
+        if k.startswith("refreshed.")
+    }
     state.rng.bit_generator.state = json.loads(metadata["rng"])
     torch.set_rng_state(tensors["torch_rng"])
     state.step, state.elapsed = int(metadata["step"]), float(metadata["elapsed"])
 
 
-def _check_origin(
-    path: Path, metadata: dict[str, str], config: FitConfig, dataset: str
-) -> None:
-    if metadata.get("format") != FORMAT or metadata.get("version") != VERSION:
+def _check_origin(path: Path, metadata: dict[str, str], config: FitConfig, dataset: str) -> None:
+    if metadata.get("format") != FORMAT_NAME or metadata.get("version") != FORMAT_VERSION:
         raise EngineError(
             f"{path} is not a checkpoint of this version; delete it and start without --resume."
         )

@@ -45,14 +45,14 @@ class FitConfig:
     prune_opacity: float = _setting(0.02, "Gaussians less opaque than this are removed")
 
     # motion
-    motion: str = _setting(
-        "ds4d", "motion model", ("ds4d", "spline", "hexplane", "ds4d-paper")
-    )
+    motion: str = _setting("ds4d", "motion model", ("ds4d", "spline", "hexplane", "ds4d-paper"))
     knots: int = _setting(0, "spline knots over the clip; 0 takes half the frame count")
     rigidity: float = _setting(0.02, "weight of local rigidity (ds4d)")
     gate: bool = _setting(True, "keep Gaussians that DSFD finds still without motion (ds4d)")
     gate_score: float = _setting(0.06, "dynamic score under which a Gaussian starts still (ds4d)")
-    gate_pixels: float = _setting(0.15, "largest image motion, in pixels, of a still Gaussian (ds4d)")
+    gate_pixels: float = _setting(
+        0.15, "largest image motion, in pixels, of a still Gaussian (ds4d)"
+    )
 
     # features (DSFD, TSSF)
     feature_views: int = _setting(6, "training cameras whose frames give features")

@@ -11,18 +11,10 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from ..data import Dataset
-from .scene import Scene, View
+from ..sampling import project
+from .scene import Scene
 
 INSIDE_ALPHA = 0.4
-
-
-def project(points: Tensor, view: View) -> tuple[Tensor, Tensor]:
-    """Return pixel positions [N, 2] and depths [N] of points [N, 3] of the view's world."""
-    camera = points @ view.viewmat[:3, :3].T + view.viewmat[:3, 3]
-    depth = camera[:, 2]
-    focal = torch.stack([view.K[0, 0], view.K[1, 1]])
-    offset = torch.stack([view.K[0, 2], view.K[1, 2]])
-    return camera[:, :2] / depth.clamp_min(1e-6)[:, None] * focal + offset, depth
 
 
 def sample_picture(picture: Tensor, pixels: Tensor) -> Tensor:
@@ -46,7 +38,7 @@ def occupancy(points: Tensor, scene: Scene, frame: int) -> Tensor:
         if not scene.present[frame, index]:
             continue
         count += 1
-        pixels, depth = project(points, view)
+        pixels, depth = project(points, view.camera)
         inside = (
             (depth > 0)
             & (pixels > 0).all(-1)

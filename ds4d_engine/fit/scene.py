@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 from dataclasses import dataclass
 
 import numpy as np
@@ -11,16 +12,26 @@ from torch import Tensor
 
 from ..data import Dataset
 from ..photometric import decode_srgb, encode_srgb
+from ..seam.cameras import Camera
 
 
 @dataclass(frozen=True, eq=False)
 class View:
     """One camera in the normalised world."""
 
+    camera: Camera  # in the normalised world
     viewmat: Tensor  # [4, 4] world to camera, OpenCV
     K: Tensor  # [3, 3] pixels
-    width: int
-    height: int
+
+    @property
+    def width(self) -> int:
+        """Picture width in pixels."""
+        return self.camera.width
+
+    @property
+    def height(self) -> int:
+        """Picture height in pixels."""
+        return self.camera.height
 
     @property
     def position(self) -> Tensor:
@@ -79,10 +90,9 @@ def build_scene(
         viewmat[:3, 3] = (viewmat[:3, :3] @ center + viewmat[:3, 3]) / radius
         views.append(
             View(
+                dataclasses.replace(camera, viewmat=viewmat),
                 torch.tensor(viewmat, dtype=torch.float32, device=device),
                 torch.tensor(camera.K, dtype=torch.float32, device=device),
-                camera.width,
-                camera.height,
             )
         )
     return Scene(

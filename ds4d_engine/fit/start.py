@@ -12,9 +12,10 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from ..photometric import decode_srgb, encode_srgb
+from ..sampling import project
 from ..seam.errors import ConfigError, DatasetError
 from .config import FitConfig
-from .hull import hull_surface, project, sample_picture, splat_sigma
+from .hull import hull_surface, sample_picture, splat_sigma
 from .scene import Scene
 
 MESH_SUFFIXES = (".ply", ".obj", ".glb", ".gltf", ".stl")
@@ -151,7 +152,7 @@ def _seen_colors(points: Tensor, normals: Tensor | None, scene: Scene) -> Tensor
         picture = picture.float() / 255
         alpha = picture[..., 3:]
         light = torch.cat([decode_srgb(picture[..., :3].contiguous()) * alpha, alpha], -1)
-        pixels, depth = project(points, view)
+        pixels, depth = project(points, view.camera)
         found = sample_picture(light, pixels) * (depth > 0)[:, None]
         facing = torch.ones_like(depth)
         if normals is not None:

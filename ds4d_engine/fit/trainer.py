@@ -24,11 +24,21 @@ from .checkpoint import FitState, checkpoint_path, load_checkpoint, save_checkpo
 from .config import FitConfig
 from .densify import Densifier
 from .export import export_asset
-from .model import build_motion_model, dynamic_scores, normalised_scene
+from .model import (
+    build_motion_model,
+    clip_features,
+    dynamic_scores,
+    normalised_scene,
+    pixels_per_unit,
+    refresh_motion,
+    repeat_refresh,
+)
 from .scene import Scene, TargetCache
 from .schedule import Clock, decay_learning_rates, draw
 from .splats import activate, clamp_colors, create_optimizers, create_parameters, render_view
 from .start import start_gaussians
+
+SETTLE_PARTS = (0.5, 0.75)  # parts of the fit at which small motions are taken away
 
 
 @dataclass(frozen=True)
@@ -68,7 +78,8 @@ def fit(
         warm_up(listener)
 
     scene = normalised_scene(dataset, config, device)
-    motion = build_motion_model(scene, config, listener).to(device)
+    features = clip_features(scene, config, listener)
+    motion = build_motion_model(scene, config, features).to(device)
     parameters = create_parameters(start_gaussians(scene, config), config, motion)
     groups = motion.network_groups()
     state = FitState(
@@ -82,10 +93,20 @@ def fit(
     checkpoint = checkpoint_path(output)
     if resume:
         load_checkpoint(checkpoint, state, config, dataset.source)
-    stopped = _optimise(scene, state, config, listener, should_stop, checkpoint, dataset.source)
+        repeat_refresh(state)
+    else:
+        refresh_motion(state, features, config.backend)
+        motion.start(parameters)
 
-    save_checkpoint(checkpoint, state, config, dataset.source)
-    scores = dynamic_scores(scene, state.parameters, motion, config)
+    def keep() -> None:
+        save_checkpoint(checkpoint, state, config, dataset.source)
+
+    def refresh() -> None:
+        refresh_motion(state, features, config.backend)
+
+    stopped = _optimise(scene, state, config, listener, should_stop, keep, refresh)
+    keep()
+    scores = dynamic_scores(state.parameters, features, scene.middle, config)
     summary = _summary(state, scene, config, stopped)
     provenance = {"config": dataclasses.asdict(config), "dataset": dataset.name} | summary
     asset = export_asset(dataset, scene, state.parameters, motion, scores, provenance)
@@ -99,8 +120,8 @@ def _optimise(
     config: FitConfig,
     listener: Listener,
     should_stop: Callable[[], bool],
-    checkpoint: Path,
-    source: str,
+    keep: Callable[[], None],
+    refresh: Callable[[], None],
 ) -> bool:
     """Run the loop from the state's step to the end of the budget; return whether it stopped."""
     targets = TargetCache(scene)
@@ -111,7 +132,7 @@ def _optimise(
         optimizers.append(state.network_optimizer)
     initial = [[group["lr"] for group in optimizer.param_groups] for optimizer in optimizers]
     motion, parameters = state.motion, state.parameters
-    motion.prepare(parameters, clock.part)
+    pixels = pixels_per_unit(scene)
     saved = time.monotonic()
 
     while not clock.done:
@@ -122,9 +143,7 @@ def _optimise(
         moment = float(scene.times[look.frame])
 
         splats = activate(parameters, motion if look.moving else None, moment)
-        render = render_view(
-            parameters, splats, view, blend=config.blend, backend=config.backend
-        )
+        render = render_view(parameters, splats, view, blend=config.blend, backend=config.backend)
         render.means2d.retain_grad()
         target, coverage = targets.target(look.frame, look.view, look.background)
         loss = photometric_loss(
@@ -149,13 +168,22 @@ def _optimise(
         if state.densifier.due(part):
             weights = motion.densify_weights(parameters)
             state.densifier.grow_and_prune(parameters, state.optimizers, weights)
-            motion.prepare(parameters, part)
+            refresh()
+        elif motion.refresh_interval and state.step % motion.refresh_interval == 0:
+            refresh()
+        if (
+            look.moving
+            and state.settled < len(SETTLE_PARTS)
+            and part >= SETTLE_PARTS[state.settled]
+        ):
+            motion.settle(parameters, pixels)
+            state.settled += 1
 
         clock.step += 1
         state.step, state.elapsed = clock.step, clock.elapsed
         stage.update(clock.part, loss=float(photometric), gaussians=len(parameters["means"]))
         if config.checkpoint_seconds and time.monotonic() - saved > config.checkpoint_seconds:
-            save_checkpoint(checkpoint, state, config, source)
+            keep()
             saved = time.monotonic()
         if should_stop():
             return True

@@ -106,6 +106,16 @@ class Motion(nn.Module):
         """Return the weighted penalty of the current motion, a scalar."""
         return splats["means"].new_zeros(())
 
+    def start(self, parameters: nn.ParameterDict) -> None:
+        """Set up per-Gaussian state that depends on the first `refresh`."""
+
+    def settle(self, parameters: nn.ParameterDict, pixels_per_unit: float) -> None:
+        """Take motion away from Gaussians that turned out not to move."""
+
+    def densify_weights(self, parameters: Mapping[str, Tensor]) -> Tensor | None:
+        """Return a factor [N] on the gradients by which densification ranks, or None."""
+        return None
+
 
 def build_motion(name: str, clip: Clip, **settings: Any) -> Motion:
     """Build the motion model called `name`; `settings` are its keyword arguments.

@@ -1,0 +1,138 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""What a fit builds from a dataset before its first step, and asks of DSFD after its last."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from ..data import Dataset, scene_bounds
+from ..dsfd import decouple
+from ..features import ClipFeatures, DescriptorExtractor, extract_tokens
+from ..motion import Clip, Motion, build_motion
+from ..sampling import TokenSampler, sample_scores, visible_views
+from ..seam.errors import DatasetError
+from ..seam.events import Listener, Stage
+from .checkpoint import FitState
+from .config import FitConfig
+from .hull import subject_bounds
+from .scene import Scene, build_scene
+
+
+def normalised_scene(dataset: Dataset, config: FitConfig, device: torch.device) -> Scene:
+    """Return the training views with the subject in the unit ball.
+
+    Raises:
+        DatasetError: the dataset has no training picture.
+    """
+    if not dataset.train or not dataset.present[:, dataset.train].any():
+        raise DatasetError(
+            f"{dataset.source} has no training pictures; hold out fewer cameras or check its files."
+        )
+    center, radius = scene_bounds(dataset)
+    scene = build_scene(dataset, config.blend, center, radius, device)
+    if not dataset.has_alpha:
+        return scene
+    bounds = subject_bounds(dataset, scene)
+    if bounds is None:
+        return scene
+    return build_scene(dataset, config.blend, *bounds, device)
+
+
+def clip_features(scene: Scene, config: FitConfig, listener: Listener) -> ClipFeatures | None:
+    """Return tokens of evenly chosen training views; None where no view shows time passing."""
+    full = [v for v in range(len(scene.views)) if scene.present[:, v].sum() > 1]
+    if not full:
+        return None
+    chosen = [full[i] for i in _spread(len(full), config.feature_views)]
+    stage = Stage(listener, "features", 1.0)
+    stage.update(0.0, f"describing {len(chosen)} views")
+    tokens, grids = extract_tokens(
+        [scene.pictures[v] for v in chosen],
+        DescriptorExtractor(),
+        present=scene.present[:, chosen],
+        device=scene.device,
+    )
+    stage.update(1.0)
+    return ClipFeatures(tokens, grids, tuple(scene.views[v].camera for v in chosen))
+
+
+def build_motion_model(scene: Scene, config: FitConfig, features: ClipFeatures | None) -> Motion:
+    """Build the configured motion model on the scene's clip."""
+    clip = Clip(tuple(scene.times), scene.middle, features)
+    knots = config.knots or max(4, scene.frame_count // 2)
+    settings: dict[str, Any]
+    if config.motion == "spline":
+        settings = {"knots": knots, "learning_rate": config.lr_motion}
+    elif config.motion == "ds4d":
+        settings = {
+            "knots": knots,
+            "learning_rate": config.lr_motion,
+            "reference": config.reference,
+            "gate": config.gate,
+            "gate_score": config.gate_score,
+            "gate_pixels": config.gate_pixels,
+            "rigidity": config.rigidity,
+        }
+    elif config.motion == "hexplane":
+        settings = {}
+    else:
+        settings = {"reference": config.reference, "fuse": config.fuse}
+    return build_motion(config.motion, clip, **settings)
+
+
+def refresh_motion(state: FitState, features: ClipFeatures | None, backend: str) -> None:
+    """Renew what the motion model caches per Gaussian, and keep what it was computed from.
+
+    A resumed fit repeats the last refresh from the kept values, so that it continues exactly.
+    """
+    visible = None
+    if state.motion.needs_visibility:
+        assert features is not None
+        visible = _visible(state.parameters, features, backend)
+        state.refreshed = {"means": state.parameters["means"].detach().clone(), "visible": visible}
+    state.motion.refresh(state.parameters, visible)
+
+
+def repeat_refresh(state: FitState) -> None:
+    """Repeat the last refresh of a checkpoint."""
+    if state.refreshed:
+        splats = dict(state.parameters.items()) | {"means": state.refreshed["means"]}
+        state.motion.refresh(splats, state.refreshed["visible"])
+    else:
+        state.motion.refresh(state.parameters, None)
+
+
+def dynamic_scores(
+    parameters: Mapping[str, Tensor],
+    features: ClipFeatures | None,
+    middle: int,
+    config: FitConfig,
+) -> Tensor:
+    """Return DSFD's dynamic score [N] of every Gaussian; 1 where no view shows time passing."""
+    if features is None:
+        return torch.ones(len(parameters["means"]))
+    decoupled = decouple(features.tokens, middle, config.reference)
+    visible = _visible(parameters, features, config.backend)
+    sampler = TokenSampler(parameters["means"].detach(), features.cameras, features.grids)
+    return sample_scores(decoupled.scores, sampler, visible)
+
+
+@torch.no_grad()
+def _visible(parameters: Mapping[str, Tensor], features: ClipFeatures, backend: str) -> Tensor:
+    return visible_views(parameters, features.cameras, backend=backend)
+
+
+def pixels_per_unit(scene: Scene) -> float:
+    """Return the largest number of pixels that one unit at the world's centre spans in a view."""
+    scales = [float(view.K[0, 0]) / max(float(view.position.norm()), 1e-6) for view in scene.views]
+    return float(np.max(scales))
+
+
+def _spread(count: int, wanted: int) -> list[int]:
+    """Return up to `wanted` evenly spaced indices below `count`."""
+    return sorted({int(i) for i in np.linspace(0, count, min(count, wanted), endpoint=False)})

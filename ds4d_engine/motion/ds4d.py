@@ -1,0 +1,197 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""The default model: spline precision with DS4D's information.
+
+Splines carry the motion, as in `spline`. What DSFD and TSSF know decides where there is motion at
+all, which Gaussians belong together, and where densification spends its budget:
+
+- the dynamic score gates motion: a Gaussian that DSFD finds still in every view that sees it has
+  no coefficients, and one whose fitted motion stays under a fraction of a pixel loses them;
+- neighbours for local rigidity are near in space *and* in how their fused dynamic features change
+  over the clip, so that a still part does not hold back a moving one beside it;
+- densification weighs image gradients by the dynamic score.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any, ClassVar
+
+import numpy as np
+import torch
+import torch.nn.functional as F
+from scipy.spatial import cKDTree
+from torch import Tensor, nn
+
+from ..dsfd import Reference, decouple
+from ..sampling import TokenSampler
+from . import Clip, Deltas
+from .spline import SplineMotion, contract
+
+SIGNATURE_CHANNELS = 8
+RIGIDITY_SAMPLES = 600
+SCORE_FLOOR = 0.02  # under this a score is codec or render noise
+
+
+class DS4DMotion(SplineMotion):
+    """Per-Gaussian cubic B-splines, gated and tied together by decoupled features."""
+
+    name: ClassVar[str] = "ds4d"
+    needs_visibility = True
+
+    def __init__(
+        self,
+        clip: Clip,
+        *,
+        reference: Reference = "both",
+        gate: bool = True,
+        gate_score: float = 0.06,
+        gate_pixels: float = 0.15,
+        rigidity: float = 0.02,
+        likeness: float = 0.5,
+        **spline: Any,
+    ) -> None:
+        """Set up splines and decouple the clip's features.
+
+        `gate_score` is the dynamic score under which a Gaussian starts still, `gate_pixels` the
+        largest image motion of a Gaussian that becomes still, `rigidity` the weight of local
+        rigidity, `likeness` the weight of features against distance among neighbours.
+        """
+        super().__init__(clip, **spline)
+        assert clip.features is not None
+        self.gate, self.gate_score, self.gate_pixels = gate, gate_score, gate_pixels
+        self.local_rigidity, self.likeness = rigidity, likeness
+        self.refresh_interval = 1000
+        self.features = clip.features
+        self.times = tuple(float(time) for time in clip.times)
+        decoupled = decouple(clip.features.tokens, clip.middle, reference)
+        self.register_buffer("_scores", decoupled.scores.mean(0)[:, None], persistent=False)
+        self.register_buffer("_signatures", _signatures(decoupled.dynamic), persistent=False)
+        self._near: Tensor | None = None
+        self._score: Tensor | None = None
+
+    def per_gaussian(self, count: int) -> dict[str, Tensor]:
+        """Add `motion_gate` [N]: 1 where a Gaussian may move, 0 where it is still."""
+        return super().per_gaussian(count) | {"motion_gate": torch.ones(count)}
+
+    def per_gaussian_lr(self) -> dict[str, float]:
+        """Give the coefficients' learning rate; the gate is not trained."""
+        return {name: self.learning_rate for name in super().per_gaussian(0)}
+
+    def forward(self, splats: Mapping[str, Tensor], time: float) -> Deltas:
+        """Evaluate the splines of the moving Gaussians; the still ones get zeros."""
+        weights = splats["means"].new_tensor(self.weights(time))
+        gate = splats["motion_gate"][:, None]
+        return Deltas(
+            contract(splats["motion_means"], weights) * gate,
+            contract(splats["motion_quats"], weights) * gate,
+            torch.zeros_like(splats["means"], requires_grad=False),
+        )
+
+    @torch.no_grad()
+    def refresh(self, splats: Mapping[str, Tensor], visible: Tensor | None) -> None:
+        """Sample scores and signatures at the canonical centres and search the neighbours."""
+        assert visible is not None
+        means = splats["means"].detach()
+        sampler = TokenSampler(means, self.features.cameras, self.features.grids)
+        fused = average_visible(
+            sampler.sample(torch.cat([self._scores, self._signatures], 1)), visible
+        )
+        self._score = fused[:, 0]
+        self._near = self._neighbours(means, fused[:, 1:])
+
+    def start(self, parameters: nn.ParameterDict) -> None:
+        """Close the gate of every Gaussian whose dynamic score says that it is still."""
+        assert self._score is not None
+        if self.gate:
+            parameters["motion_gate"].copy_((self._score > self.gate_score).float())
+
+    @torch.no_grad()
+    def settle(self, parameters: nn.ParameterDict, pixels_per_unit: float) -> None:
+        """Close the gate of every Gaussian that moves less than `gate_pixels` over the clip.
+
+        `pixels_per_unit` converts lengths of the normalised world at the subject to pixels.
+        """
+        if not self.gate:
+            return
+        largest = torch.zeros(len(parameters["means"]), device=parameters["means"].device)
+        reach = parameters["scales"].exp().amax(1)
+        unit = F.normalize(parameters["quats"], dim=-1)
+        for time in self.times:
+            deltas = self(parameters, time)
+            turned = F.normalize(parameters["quats"] + deltas.d_quats, dim=-1)
+            turn = 2 * (1 - (turned * unit).sum(-1).abs().clamp(max=1) ** 2).sqrt()
+            largest = torch.maximum(largest, deltas.d_means.norm(dim=-1) + turn * reach)
+        still = largest * pixels_per_unit < self.gate_pixels
+        parameters["motion_gate"][still] = 0
+
+    def densify_weights(self, parameters: Mapping[str, Tensor]) -> Tensor | None:
+        """Return 1 for still Gaussians up to 2 for the most dynamic ones [N]."""
+        if self._score is None or len(self._score) != len(parameters["means"]):
+            return None
+        return 1 + self._score / self._score.amax().clamp_min(SCORE_FLOOR)
+
+    def regularisation(self, splats: Mapping[str, Tensor]) -> Tensor:
+        """Penalise neighbours that do not move as one rigid piece at a random time."""
+        near = self._near
+        if self.local_rigidity == 0 or near is None or len(near) != len(splats["means"]):
+            return splats["means"].new_zeros(())
+        rows = torch.randint(len(near), (min(RIGIDITY_SAMPLES, len(near)),))
+        time = float(torch.rand(()))
+        return self.local_rigidity * self._rigidity(splats, rows, near[rows], time)
+
+    def _rigidity(
+        self, splats: Mapping[str, Tensor], rows: Tensor, near: Tensor, time: float
+    ) -> Tensor:
+        weights = splats["means"].new_tensor(self.weights(time))
+        gate = splats["motion_gate"]
+        gathered = torch.cat([rows[:, None], near], 1)  # [M, 1 + k]
+        moved = contract(splats["motion_means"][gathered.flatten()], weights)
+        moved = (moved * gate[gathered.flatten()][:, None]).view(*gathered.shape, 3)
+        quats = splats["quats"][rows].detach()
+        turned = quats + contract(splats["motion_quats"][rows], weights) * gate[rows][:, None]
+        centers = splats["means"].detach()
+        edge = centers[near] - centers[rows][:, None]  # [M, k, 3]
+        spun = _relative_rotation(quats, turned, edge)
+        error = edge + moved[:, 1:] - moved[:, :1] - spun
+        both = gate[rows][:, None] * gate[near]
+        return ((error.square().sum(-1) + 1e-8).sqrt() * both).mean()
+
+    def _neighbours(self, means: Tensor, signatures: Tensor) -> Tensor:
+        """Return the nearest Gaussians [N, k] in space and in fused dynamic features."""
+        spread = means.std(0).norm().clamp_min(1e-6)
+        alike = signatures / signatures.std(0).norm().clamp_min(1e-6) * spread * self.likeness
+        joint = torch.cat([means, alike], 1).cpu().numpy().astype(np.float64)
+        k = min(self.neighbours, len(joint) - 1)
+        _, found = cKDTree(joint).query(joint, k + 1)
+        return torch.as_tensor(np.asarray(found)[:, 1:], device=means.device)
+
+
+def average_visible(points: Tensor, visible: Tensor) -> Tensor:
+    """Average [V, N, C] over the views that see a Gaussian, or over all where none does."""
+    weights = torch.where(visible.any(0), visible, torch.ones_like(visible))[..., None].float()
+    return (points * weights).sum(0) / weights.sum(0)
+
+
+def _signatures(dynamic: Tensor) -> Tensor:
+    """Compress what changes at every token over the clip, [T, P, C] -> [P, S].
+
+    The principal components of the dynamic features of all frames, in order: two tokens are alike
+    when they change in the same way at the same times.
+    """
+    flat = dynamic.permute(1, 0, 2).flatten(1)
+    rank = min(SIGNATURE_CHANNELS, *flat.shape)
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(0)
+        _, _, components = torch.pca_lowrank(flat, rank, center=False)
+    return flat @ components
+
+
+def _relative_rotation(quats: Tensor, turned: Tensor, vectors: Tensor) -> Tensor:
+    """Rotate vectors [M, k, 3] by the rotation from `quats` [M, 4] to `turned` [M, 4] (wxyz)."""
+    a, b = F.normalize(quats, dim=-1), F.normalize(turned, dim=-1)
+    # b * conjugate(a)
+    w = (a * b).sum(-1, keepdim=True)
+    axis = a[:, :1] * b[:, 1:] - b[:, :1] * a[:, 1:] - torch.linalg.cross(b[:, 1:], a[:, 1:])
+    axis, w = axis[:, None], w[:, None]
+    twist = 2 * torch.linalg.cross(axis.expand_as(vectors), vectors)
+    return vectors + w * twist + torch.linalg.cross(axis.expand_as(twist), twist)
