@@ -1,0 +1,305 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Build node trees from code and reach the inputs of a Geometry Nodes modifier.
+
+`Field` wraps an output socket and gives it arithmetic, so that `a * b + 0.5` becomes Math or
+Vector Math nodes. The same calls work in Blender 4.5 to 5.2.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any
+
+import bpy
+
+VERSION_KEY = "ds4d_version"
+
+
+class Field:
+    """An output socket of a tree that takes part in arithmetic with numbers and other fields."""
+
+    __slots__ = ("socket", "tree")
+
+    def __init__(self, tree: Tree, socket: bpy.types.NodeSocket) -> None:
+        self.tree = tree
+        self.socket = socket
+
+    @property
+    def is_vector(self) -> bool:
+        """Tell whether the value has three components."""
+        return self.socket.type == "VECTOR"
+
+    def __add__(self, other: Any) -> Field:
+        return self.tree.arithmetic("ADD", self, other)
+
+    def __sub__(self, other: Any) -> Field:
+        return self.tree.arithmetic("SUBTRACT", self, other)
+
+    def __rsub__(self, other: float) -> Field:
+        return self.tree.math("SUBTRACT", other, self)
+
+    def __mul__(self, other: Any) -> Field:
+        return self.tree.arithmetic("MULTIPLY", self, other)
+
+    def __truediv__(self, other: Any) -> Field:
+        return self.tree.arithmetic("DIVIDE", self, other)
+
+    def __rtruediv__(self, other: float) -> Field:
+        return self.tree.math("DIVIDE", other, self)
+
+    def __neg__(self) -> Field:
+        return self * -1.0
+
+    __radd__ = __add__
+    __rmul__ = __mul__
+
+
+class Tree:
+    """A node tree under construction."""
+
+    def __init__(self, group: bpy.types.NodeTree) -> None:
+        self.group = group
+
+    # -- interface ---------------------------------------------------------------------------
+
+    def declare(
+        self, name: str, kind: str, default: Any = None, *, output: bool = False, tip: str = ""
+    ) -> None:
+        """Add a socket of `kind` (such as "Float", "Geometry") to the group's interface."""
+        socket = self.group.interface.new_socket(
+            name,
+            description=tip,
+            in_out="OUTPUT" if output else "INPUT",
+            socket_type=f"NodeSocket{kind}",
+        )
+        if default is not None:
+            socket.default_value = default
+
+    # -- nodes and links ---------------------------------------------------------------------
+
+    def node(
+        self, kind: str, inputs: Mapping[str | int, Any] | None = None, **properties: Any
+    ) -> bpy.types.Node:
+        """Add a node, set its properties, then link or set its inputs (by name or position)."""
+        node = self.group.nodes.new(kind)
+        for name, value in properties.items():
+            setattr(node, name, value)
+        for name, value in (inputs or {}).items():
+            self.connect(self.input(node, name), value)
+        return node
+
+    @staticmethod
+    def input(node: bpy.types.Node, name: str | int) -> bpy.types.NodeSocket:
+        """Return the enabled input with that name, identifier or position."""
+        if isinstance(name, int):
+            return node.inputs[name]
+        for socket in node.inputs:
+            if socket.name == name and socket.enabled:
+                return socket
+        for socket in node.inputs:
+            if socket.identifier == name:
+                return socket
+        raise KeyError(f"{node.bl_idname} has no input {name!r}")
+
+    def output(self, node: bpy.types.Node, name: str | None = None) -> Field:
+        """Return the first enabled output, or the enabled one called `name`."""
+        for socket in node.outputs:
+            if socket.enabled and name in (None, socket.name):
+                return Field(self, socket)
+        raise KeyError(f"{node.bl_idname} has no output {name!r}")
+
+    def connect(self, socket: bpy.types.NodeSocket, value: Any) -> None:
+        """Link a field, a node's first output or a list of them; set any other value."""
+        if isinstance(value, bpy.types.Node):
+            value = self.output(value)
+        if isinstance(value, Field):
+            self.group.links.new(value.socket, socket)
+        elif isinstance(value, list):
+            # A multi-input socket puts the newest link first.
+            for item in reversed(value):
+                self.connect(socket, item)
+        else:
+            socket.default_value = value
+
+    # -- values ------------------------------------------------------------------------------
+
+    def math(self, operation: str, *operands: Any) -> Field:
+        """Add a Math node."""
+        inputs = dict(enumerate(operands))
+        return self.output(self.node("ShaderNodeMath", inputs, operation=operation))
+
+    def vector_math(self, operation: str, *operands: Any) -> Field:
+        """Add a Vector Math node whose operands are vectors (SCALE: a vector and a number)."""
+        inputs: dict[str | int, Any] = dict(enumerate(operands))
+        if operation == "SCALE":
+            inputs = {0: operands[0], "Scale": operands[1]}
+        return self.output(self.node("ShaderNodeVectorMath", inputs, operation=operation))
+
+    def arithmetic(self, operation: str, a: Any, b: Any) -> Field:
+        """Combine two operands, of which at least one is a field, component by component."""
+
+        def vector(value: Any) -> bool:
+            return isinstance(value, tuple) or (isinstance(value, Field) and value.is_vector)
+
+        if vector(a) and vector(b):
+            return self.vector_math(operation, a, b)
+        if vector(a) and operation == "MULTIPLY":
+            return self.vector_math("SCALE", a, b)
+        if vector(b) and operation == "MULTIPLY":
+            return self.vector_math("SCALE", b, a)
+        if vector(a) or vector(b):
+            raise TypeError(f"{operation} of a vector and a number has no meaning here")
+        return self.math(operation, a, b)
+
+    def dot(self, a: Field, b: Field) -> Field:
+        """Return the scalar product of two vectors."""
+        return self.vector_math("DOT_PRODUCT", a, b)
+
+    def combine(self, x: Any, y: Any, z: Any) -> Field:
+        """Return the vector (x, y, z)."""
+        return self.output(self.node("ShaderNodeCombineXYZ", {0: x, 1: y, 2: z}))
+
+    def separate(self, vector: Field) -> tuple[Field, Field, Field]:
+        """Return the three components of a vector."""
+        node = self.node("ShaderNodeSeparateXYZ", {0: vector})
+        x, y, z = (Field(self, socket) for socket in node.outputs)
+        return x, y, z
+
+    def switch(self, kind: str, condition: Any, false: Any, true: Any) -> Field:
+        """Choose between two values; `kind` is the type both have."""
+        node = self.node(
+            "GeometryNodeSwitch",
+            {"Switch": condition, "False": false, "True": true},
+            input_type=kind,
+        )
+        return self.output(node)
+
+    def mix(self, kind: str, factor: Field, a: Field, b: Field) -> Field:
+        """Interpolate: linearly, or for "ROTATION" along the shortest arc."""
+        node = self.node("ShaderNodeMix", {"Factor": factor, "A": a, "B": b}, data_type=kind)
+        return self.output(node)
+
+    def driven(self, expression: str, variables: Mapping[str, str], label: str) -> Field:
+        """Return a number computed from properties of the scene being evaluated.
+
+        `variables` maps names in the simple expression to RNA paths below the scene. Simple
+        expressions are evaluated without Python, so they work where scripts may not run.
+        """
+        node = self.node("ShaderNodeValue", label=label)
+        driver = node.outputs[0].driver_add("default_value").driver
+        driver.type = "SCRIPTED"
+        for name, path in variables.items():
+            variable = driver.variables.new()
+            variable.name = name
+            variable.type = "CONTEXT_PROP"
+            variable.targets[0].context_property = "ACTIVE_SCENE"
+            variable.targets[0].data_path = path
+        driver.expression = expression
+        return self.output(node)
+
+    # -- geometry ----------------------------------------------------------------------------
+
+    def attribute(self, name: Any, kind: str) -> Field:
+        """Read a named attribute."""
+        node = self.node("GeometryNodeInputNamedAttribute", {"Name": name}, data_type=kind)
+        return self.output(node, "Attribute")
+
+    def exists(self, name: Any) -> Field:
+        """Tell whether the geometry has a named attribute."""
+        return self.output(self.node("GeometryNodeInputNamedAttribute", {"Name": name}), "Exists")
+
+    def store(self, geometry: Field, name: str, kind: str, value: Any, selection: Any = True) -> Field:
+        """Write a named point attribute."""
+        node = self.node(
+            "GeometryNodeStoreNamedAttribute",
+            {"Geometry": geometry, "Selection": selection, "Name": name, "Value": value},
+            data_type=kind,
+            domain="POINT",
+        )
+        return self.output(node)
+
+    def remove(self, geometry: Field, patterns: Sequence[str]) -> Field:
+        """Remove the attributes whose names match any of the wildcard patterns."""
+        for pattern in patterns:
+            node = self.node("GeometryNodeRemoveAttribute", {"Geometry": geometry})
+            if hasattr(node, "pattern_mode"):
+                node.pattern_mode = "WILDCARD"
+            else:  # an input socket since Blender 5.0
+                node.inputs["Pattern Mode"].default_value = "Wildcard"
+            self.connect(self.input(node, "Name"), pattern)
+            geometry = self.output(node)
+        return geometry
+
+    def arrange(self) -> None:
+        """Place the nodes in columns, left to right along the links."""
+        depth: dict[str, int] = {}
+        incoming: dict[str, list[str]] = {node.name: [] for node in self.group.nodes}
+        for link in self.group.links:
+            incoming[link.to_node.name].append(link.from_node.name)
+
+        def column(name: str) -> int:
+            if name not in depth:
+                depth[name] = 1 + max((column(source) for source in incoming[name]), default=-1)
+            return depth[name]
+
+        rows: dict[int, int] = {}
+        for node in self.group.nodes:
+            x = column(node.name)
+            rows[x] = rows.get(x, -1) + 1
+            node.location = (x * 190.0, rows[x] * -190.0)
+
+
+def shared_group(
+    name: str, version: int, build: Callable[[Tree], None]
+) -> bpy.types.GeometryNodeTree:
+    """Return the file's Geometry Nodes group of this name and version, built when missing.
+
+    A group left by another version keeps working for the objects that use it; new objects get
+    the new one.
+    """
+    for group in bpy.data.node_groups:
+        if group.name.split(".")[0] == name and group.get(VERSION_KEY) == version:
+            return group
+    group = bpy.data.node_groups.new(name, "GeometryNodeTree")
+    group.is_modifier = True
+    tree = Tree(group)
+    build(tree)
+    tree.arrange()
+    group[VERSION_KEY] = version
+    return group
+
+
+# -- modifier inputs -------------------------------------------------------------------------
+
+
+def _input_identifier(modifier: bpy.types.NodesModifier, name: str) -> str:
+    for item in modifier.node_group.interface.items_tree:
+        if item.item_type == "SOCKET" and item.in_out == "INPUT" and item.name == name:
+            return item.identifier
+    raise KeyError(f"modifier {modifier.name!r} has no input {name!r}")
+
+
+def input_path(modifier: bpy.types.NodesModifier, name: str) -> str:
+    """Return the data path, from the object, of a modifier input: for keyframes and drivers."""
+    identifier = _input_identifier(modifier, name)
+    if hasattr(modifier, "properties"):  # Blender 5.2 and later
+        return f'modifiers["{modifier.name}"].properties.inputs.{identifier}.value'
+    return f'modifiers["{modifier.name}"]["{identifier}"]'
+
+
+def set_input(modifier: bpy.types.NodesModifier, name: str, value: Any) -> None:
+    """Set a modifier input by the name the artist sees."""
+    identifier = _input_identifier(modifier, name)
+    if hasattr(modifier, "properties"):
+        getattr(modifier.properties.inputs, identifier).value = value
+    else:
+        modifier[identifier] = value
+    modifier.id_data.update_tag()
+
+
+def input_value(modifier: bpy.types.NodesModifier, name: str) -> Any:
+    """Return the value of a modifier input by the name the artist sees."""
+    identifier = _input_identifier(modifier, name)
+    if hasattr(modifier, "properties"):
+        return getattr(modifier.properties.inputs, identifier).value
+    return modifier[identifier]

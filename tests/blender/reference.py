@@ -1,0 +1,84 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""An independent float64 splat renderer (Kerbl et al. 2023), written for reading, in numpy."""
+
+from __future__ import annotations
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ds4d_engine.seam import Camera, Gaussians
+
+Array = NDArray[np.float64]
+SH_C0 = 0.28209479177387814
+
+
+def decode_srgb(x: Array) -> Array:
+    return np.where(x <= 0.04045, x / 12.92, ((np.maximum(x, 0.0) + 0.055) / 1.055) ** 2.4)
+
+
+def encode_srgb(x: Array) -> Array:
+    return np.where(x <= 0.0031308, x * 12.92, 1.055 * np.maximum(x, 1e-12) ** (1 / 2.4) - 0.055)
+
+
+def rotation_matrices(quats: Array) -> Array:
+    """[N,4] wxyz -> [N,3,3]."""
+    w, x, y, z = (quats / np.linalg.norm(quats, axis=1, keepdims=True)).T
+    rows = [
+        [1 - 2 * (y * y + z * z), 2 * (x * y - w * z), 2 * (x * z + w * y)],
+        [2 * (x * y + w * z), 1 - 2 * (x * x + z * z), 2 * (y * z - w * x)],
+        [2 * (x * z - w * y), 2 * (y * z + w * x), 1 - 2 * (x * x + y * y)],
+    ]
+    return np.array(rows).transpose(2, 0, 1)
+
+
+def project(g: Gaussians, camera: Camera) -> tuple[Array, Array, Array]:
+    """Return pixel centres [N,2], 2D covariances [N,2,2] in pixels^2 and depths [N]."""
+    K, view = camera.K, camera.viewmat
+    fx, fy, cx, cy = K[0, 0], K[1, 1], K[0, 2], K[1, 2]
+    x, y, z = (g.means.astype(np.float64) @ view[:3, :3].T + view[:3, 3]).T
+    z_safe = np.where(np.abs(z) < 1e-9, 1e-9, z)
+    margin_x, margin_y = 0.15 * camera.width / fx, 0.15 * camera.height / fy
+    u = np.clip(x / z_safe, -cx / fx - margin_x, (camera.width - cx) / fx + margin_x)
+    v = np.clip(y / z_safe, -cy / fy - margin_y, (camera.height - cy) / fy + margin_y)
+    zero = np.zeros_like(z)
+    J = np.array([[fx / z_safe, zero, -fx * u / z_safe], [zero, fy / z_safe, -fy * v / z_safe]])
+    axes = rotation_matrices(g.quats.astype(np.float64)) * g.scales.astype(np.float64)[:, None, :]
+    M = J.transpose(2, 0, 1) @ view[:3, :3] @ axes
+    covariances = M @ M.transpose(0, 2, 1) + 0.3 * np.eye(2)
+    centres = np.stack([fx * x / z_safe + cx, fy * y / z_safe + cy], axis=1)
+    return centres, covariances, z
+
+
+def render(g: Gaussians, camera: Camera, *, blend: str = "linear") -> tuple[Array, Array]:
+    """Return premultiplied colours [H,W,3], in the space that is blended, and alphas [H,W]."""
+    centres, covariances, depths = project(g, camera)
+    inverses = np.linalg.inv(covariances)
+    reach = np.sqrt(np.diagonal(covariances, axis1=1, axis2=2)) * 3.34
+    colours = np.maximum(g.sh0[:, 0, :].astype(np.float64) * SH_C0 + 0.5, 0.0)
+    if blend == "linear":
+        colours = decode_srgb(colours)
+    height, width = camera.height, camera.width
+    image, transmittance = np.zeros((height, width, 3)), np.ones((height, width))
+    for i in np.argsort(depths, kind="stable"):
+        if depths[i] <= 0.01:
+            continue
+        low = np.maximum(np.floor(centres[i] - reach[i]).astype(int), 0)
+        high = np.minimum(np.ceil(centres[i] + reach[i]).astype(int) + 1, (width, height))
+        if (low >= high).any():
+            continue
+        dx = np.arange(low[0], high[0]) + 0.5 - centres[i, 0]
+        dy = (np.arange(low[1], high[1]) + 0.5 - centres[i, 1])[:, None]
+        (a, b), (_, c) = inverses[i]
+        alpha = g.opacities[i] * np.exp(-0.5 * (a * dx * dx + 2 * b * dx * dy + c * dy * dy))
+        alpha = np.where(alpha < 1 / 255, 0.0, np.minimum(alpha, 0.999))
+        window = np.s_[low[1] : high[1], low[0] : high[0]]
+        after = transmittance[window] * (1 - alpha)
+        alpha = np.where(after <= 1e-4, 0.0, alpha)  # the engine stops before this splat
+        image[window] += (transmittance[window] * alpha)[..., None] * colours[i]
+        transmittance[window] *= 1 - alpha
+    return image, 1 - transmittance
+
+
+def psnr(a: Array, b: Array) -> float:
+    """Return the peak signal-to-noise ratio in dB of two images in 0..1."""
+    return float(-10 * np.log10(np.mean((np.asarray(a, np.float64) - b) ** 2)))
