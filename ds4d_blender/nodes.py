@@ -102,9 +102,10 @@ class Tree:
         raise KeyError(f"{node.bl_idname} has no input {name!r}")
 
     def output(self, node: bpy.types.Node, name: str | None = None) -> Field:
-        """Return the first enabled output, or the enabled one called `name`."""
+        """Return the first enabled output, or the enabled one with that name or identifier."""
         for socket in node.outputs:
-            if socket.enabled and name in (None, socket.name):
+            # Names change between versions of Blender (5.2: Fac became Factor), identifiers stay.
+            if socket.enabled and name in (None, socket.name, socket.identifier):
                 return Field(self, socket)
         raise KeyError(f"{node.bl_idname} has no output {name!r}")
 

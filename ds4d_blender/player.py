@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import bpy
 
-from .nodes import Field, Tree, set_input, shared_group
+from .nodes import Field, Tree, input_value, set_input, shared_group
 
 GROUP_NAME = "DS4D Play"
 GROUP_VERSION = 1
@@ -36,6 +36,12 @@ def add_player(
     if static is not None:
         set_input(modifier, "Static", static)
     return modifier
+
+
+def set_playback(modifier: bpy.types.NodesModifier, mode: str) -> None:
+    """Choose one of MODES."""
+    stored_as_text = isinstance(input_value(modifier, "Playback"), str)  # since Blender 5.2
+    set_input(modifier, "Playback", mode if stored_as_text else MODES.index(mode))
 
 
 def _declare(tree: Tree) -> None:
@@ -93,6 +99,8 @@ def _build(tree: Tree) -> None:
         "GeometryNodeJoinGeometry", {"Geometry": [tree.output(static, "Geometry"), geometry]}
     )
     tree.node("NodeGroupOutput", {"Geometry": joined})
+    # The menu has items only once it is linked.
+    tree.group.interface.items_tree["Playback"].default_value = MODES[0]
 
 
 def _clip_time(tree: Tree, source: bpy.types.Node) -> Field:
@@ -123,14 +131,21 @@ def _frames(tree: Tree, source: bpy.types.Node) -> tuple[Field, Field, Field]:
     ping_pong = tree.math("PINGPONG", time, last)
     clamp = tree.math("MINIMUM", tree.math("MAXIMUM", time, 0.0), last)
 
+    # Two menu switches on one input would be two menus in conflict: this one gives a number.
+    menu = tree.node("GeometryNodeMenuSwitch", data_type="INT")
+    menu.enum_items.new("")
+    for item, mode in zip(menu.enum_items, MODES, strict=True):
+        item.name = mode  # the two items a new node has keep their numbers, 0 and 1
+    tree.connect(tree.input(menu, "Menu"), tree.output(source, "Playback"))
+    for index, mode in enumerate(MODES):
+        tree.connect(tree.input(menu, mode), index)
+
     def by_mode(*values: Field) -> Field:
-        node = tree.node("GeometryNodeMenuSwitch", data_type="FLOAT")
-        node.enum_items.clear()
-        for mode in MODES:
-            node.enum_items.new(mode)
-        tree.connect(tree.input(node, "Menu"), tree.output(source, "Playback"))
-        for mode, value in zip(MODES, values, strict=True):
-            tree.connect(tree.input(node, mode), value)
+        node = tree.node("GeometryNodeIndexSwitch", {"Index": menu}, data_type="FLOAT")
+        while len(node.index_switch_items) < len(MODES):
+            node.index_switch_items.new()
+        for index, value in enumerate(values):
+            tree.connect(tree.input(node, str(index)), value)
         return tree.output(node)
 
     frame = by_mode(loop, ping_pong, clamp)

@@ -12,7 +12,7 @@ _LAYOUT = {
     "FLOAT": ("value", 1),
     "FLOAT_VECTOR": ("vector", 3),
     "FLOAT_COLOR": ("color", 4),
-    "FLOAT4": ("value", 4),
+    "FLOAT4": ("vector", 4),
     "QUATERNION": ("value", 4),
 }
 
