@@ -47,7 +47,8 @@ def create_parameters(start: Start, config: FitConfig, motion: Motion) -> nn.Par
         {
             name: nn.Parameter(
                 value.to(device).clone(),
-                requires_grad=not name.startswith("motion_") or name in trained,
+                requires_grad=value.numel() > 0
+                and (not name.startswith("motion_") or name in trained),
             )
             for name, value in values.items()
         }

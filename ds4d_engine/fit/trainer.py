@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 import dataclasses
+import os
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -17,7 +18,7 @@ from torch import Tensor
 from .. import __version__
 from ..data import Dataset
 from ..photometric import photometric_loss
-from ..raster import choose_backend, set_threads, warm_up
+from ..raster import backends, set_threads
 from ..seam.asset import write_asset
 from ..seam.events import Listener, Stage, silent
 from .checkpoint import FitState, checkpoint_path, load_checkpoint, save_checkpoint
@@ -71,12 +72,8 @@ def fit(
     """
     torch.manual_seed(config.seed)
     torch.set_num_threads(1)
-    set_threads(config.threads)
-    backend = choose_backend(config.backend)
-    device = torch.device("cuda" if backend == "gsplat" else "cpu")
-    if backend == "cpu":
-        warm_up(listener)
-
+    set_threads(config.threads or os.cpu_count() or 1)
+    device = _device(config)
     scene = normalised_scene(dataset, config, device)
     features = clip_features(scene, config, listener)
     motion = build_motion_model(scene, config, features).to(device)
@@ -188,6 +185,13 @@ def _optimise(
         if should_stop():
             return True
     return False
+
+
+def _device(config: FitConfig) -> torch.device:
+    """Return where the fit runs: CUDA when gsplat is asked for or works, else the CPU."""
+    if config.backend == "gsplat" or (config.backend == "auto" and backends()["gsplat"] == "ok"):
+        return torch.device("cuda")
+    return torch.device("cpu")
 
 
 def _priors(
