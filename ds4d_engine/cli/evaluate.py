@@ -1,0 +1,123 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Compare an asset with the source from its held-out cameras."""
+
+from __future__ import annotations
+
+import argparse
+import math
+import sys
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any
+
+from ..seam.asset import Asset, read_asset
+from .arguments import (
+    add_backend,
+    add_dataset_options,
+    add_progress,
+    dataset_options,
+    use_threads,
+    write_json,
+)
+
+if TYPE_CHECKING:
+    from ..data import Dataset
+    from ..evaluate import Evaluation, GroupScore
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("asset", metavar="ASSET", help="a .ds4d file")
+    parser.add_argument("dataset", metavar="DATASET", help="the dataset it was fitted to")
+    parser.add_argument(
+        "--split", choices=("test", "train"), default="test", help="cameras (default: test)"
+    )
+    parser.add_argument(
+        "--json", metavar="FILE", help='write every number as JSON; "-" prints it, without a table'
+    )
+    add_backend(parser)
+    add_progress(parser)
+    add_dataset_options(parser)
+
+
+def run(arguments: argparse.Namespace) -> int:
+    asset = read_asset(arguments.asset)
+    options = options_of_fit(asset) | dataset_options(arguments)
+
+    from ..console import progress_listener
+    from ..data import load_dataset
+    from ..evaluate import evaluate
+
+    use_threads(arguments)
+    dataset = load_dataset(arguments.dataset, **options)
+    for note in mismatches(asset, dataset):
+        print(f"ds4d: note: {note}", file=sys.stderr)
+    with progress_listener(arguments.progress) as listener:
+        evaluation = evaluate(
+            asset, dataset, split=arguments.split, backend=arguments.backend, listener=listener
+        )
+    if arguments.json is not None:
+        write_json(arguments.json, evaluation.to_json())
+    if arguments.json != "-":
+        print(table(evaluation))
+    return 0
+
+
+def options_of_fit(asset: Asset) -> dict[str, Any]:
+    """Return how the fit divided the dataset, so that nothing it trained on counts as held out."""
+    held_out = [camera.name for camera in asset.cameras if camera.split == "test"]
+    return {"holdout": held_out} if held_out else {}
+
+
+def mismatches(asset: Asset, dataset: Dataset) -> list[str]:
+    """Return signs that the dataset was read otherwise than for the fit, one sentence each."""
+    notes = []
+    if asset.frame_count != dataset.frame_count:
+        notes.append(
+            f"the asset has {asset.frame_count} frames and the dataset {dataset.frame_count}; "
+            "give the --start, --end and --stride of the fit, if it had any."
+        )
+    sizes = {camera.name: (camera.width, camera.height) for camera in asset.cameras}
+    found = {camera.name: (camera.width, camera.height) for camera in dataset.cameras}
+    if any(sizes.get(name, size) != size for name, size in found.items()):
+        notes.append("the pictures differ in size from the fit's; give its --max-side.")
+    return notes
+
+
+def table(evaluation: Evaluation) -> str:
+    """Return an evaluation as text: per frame, per camera, and the summary."""
+    header = f"{'':<14}{'white':>9}{'black':>9}{'moving':>9}{'SSIM':>9}"
+    total = evaluation.summary
+    flicker = evaluation.flicker
+    return "\n".join(
+        [
+            f"PSNR in dB from the pooled MSE of {int(total['images'])} pictures of the "
+            f"{evaluation.split} cameras; moving: moving pixels on white; SSIM on white",
+            header,
+            *_rows("frame", evaluation.frames),
+            *_rows("", evaluation.by_camera),
+            f"{'all':<14}{_cell(total['psnr_white'])}{_cell(total['psnr_black'])}"
+            f"{_cell(total['psnr_moving'])}{_cell(total['ssim_white'], 4)}",
+            f"{'mean of PSNRs':<14}{_cell(total['psnr_white_mean_of_images'])}"
+            f"{_cell(total['psnr_black_mean_of_images'])}",
+            f"Flicker where the source is still, in 1/255: "
+            f"{_number(flicker.mean, 3)} mean, {_number(flicker.p99, 3)} 99th percentile; "
+            f"on the object {_number(flicker.object_mean, 3)}, {_number(flicker.object_p99, 3)}",
+            f"Gaussians: {evaluation.static_gaussians:,} static, "
+            f"{evaluation.dynamic_gaussians:,} dynamic",
+        ]
+    )
+
+
+def _rows(kind: str, scores: Sequence[GroupScore]) -> list[str]:
+    return [
+        f"{f'{kind} {score.name}'.strip()[:13]:<14}{_cell(score.psnr_white)}"
+        f"{_cell(score.psnr_black)}{_cell(score.psnr_moving)}{_cell(score.ssim_white, 4)}"
+        for score in scores
+    ]
+
+
+def _cell(value: float, digits: int = 2) -> str:
+    return f"{_number(value, digits):>9}"
+
+
+def _number(value: float, digits: int) -> str:
+    return "n/a" if math.isnan(value) else f"{value:.{digits}f}"
