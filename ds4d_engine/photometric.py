@@ -97,9 +97,10 @@ def photometric_loss(
 ) -> Tensor:
     """Return (1 - w) * mean |difference| + w * (1 - SSIM), a scalar.
 
-    Compares the render over a grey background, sRGB-encoded, with the target. SSIM is the
-    mean over the windows that lie inside the image (11 x 11 Gaussian, sigma 1.5, data range
-    1), which is what torchmetrics reports. Differentiable in the render, not in the target.
+    Compares the render over a grey background, sRGB-encoded, with the target. SSIM is
+    torchmetrics' (11 x 11 Gaussian, sigma 1.5, data range 1), but averaged over the windows
+    that lie inside the image only: torchmetrics mirrors the border and averages over all
+    pixels. Differentiable in the render, not in the target.
 
     Args:
         premultiplied: The render's colours; linear, or encoded where `blend` is "srgb".
@@ -159,44 +160,38 @@ class _Loss(torch.autograd.Function):
     ) -> Tensor:
         kernels = _kernels()
         height, width = alphas.shape
-        background = np.float32(grey)
-        with_ssim = ssim_weight > 0
-        across = 3 * (width - kernels.EDGE)
-        windows = (height - kernels.EDGE) * across
-        image, wanted, slopes = np.empty((3, height, 3 * width), np.float32)
-        moments = np.empty((4, height, across) if with_ssim else (0, 0, 0), np.float32)
-        absolute = np.empty(height)
-        arrays = (x.detach().contiguous().numpy() for x in (premultiplied, alphas, target))
+        values = 3 * height * width
+        windows = 3 * (height - kernels.EDGE) * (width - kernels.EDGE) if ssim_weight > 0 else 1
+        wanted = ctx.needs_input_grad[0] or ctx.needs_input_grad[1]
+        size = (height, width) if wanted else (0, 0)
+        gradients = torch.empty(*size, 3), torch.empty(size)
+        absolute = np.zeros(height)
+        similarity = np.zeros(height)
         run_ranges(
-            kernels.compose_rows, height, LEAST_ROWS, *arrays, background, linear,
-            image, wanted, slopes, moments, absolute,
-        )  # fmt: skip
-        loss = (1.0 - ssim_weight) * absolute.sum() / image.size
-        influence = np.empty((0, 0, 0), np.float32)
-        if with_ssim:
-            influence = np.empty((3, height + kernels.EDGE, 3 * width), np.float32)
-            influence[:, : kernels.EDGE] = 0.0
-            influence[:, height:] = 0.0
-            similarity = np.empty(height - kernels.EDGE)
-            run_ranges(
-                kernels.compare_rows, len(similarity), LEAST_ROWS, moments, influence, similarity
-            )
-            loss += ssim_weight * (1.0 - similarity.sum() / windows)
-        if ctx.needs_input_grad[0] or ctx.needs_input_grad[1]:
-            ctx.gradients = torch.empty(height, width, 3), torch.empty(height, width)
-            run_ranges(
-                kernels.gather_rows, height, LEAST_ROWS, image, wanted, slopes, influence,
-                background, np.float32((1.0 - ssim_weight) / image.size),
-                np.float32(-ssim_weight / windows if with_ssim else 0.0),
-                *(x.numpy() for x in ctx.gradients),
-            )  # fmt: skip
+            kernels.loss_rows,
+            height,
+            LEAST_ROWS,
+            *(x.detach().contiguous().numpy() for x in (premultiplied, alphas, target)),
+            np.float32(grey),
+            linear,
+            np.float32((1.0 - ssim_weight) / values),
+            np.float32(-ssim_weight / windows),
+            absolute,
+            similarity,
+            *(x.numpy() for x in gradients),
+        )
+        ctx.gradients = gradients
+        loss = (1.0 - ssim_weight) * absolute.sum() / values
+        loss += ssim_weight * (1.0 - similarity.sum() / windows)
         return torch.tensor(loss, dtype=torch.float32)
 
     @staticmethod
     @once_differentiable
     def backward(ctx: Any, g_loss: Tensor) -> tuple[Tensor | None, ...]:
         g_premultiplied, g_alphas = ctx.gradients
-        return g_loss * g_premultiplied, g_loss * g_alphas, None, None, None, None
+        if g_loss.item() != 1.0:
+            g_premultiplied, g_alphas = g_loss * g_premultiplied, g_loss * g_alphas
+        return g_premultiplied, g_alphas, None, None, None, None
 
 
 def _plain_loss(

@@ -1,8 +1,9 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """Numba kernels of the sRGB transfer functions and of the photometric loss with its gradient.
 
-The loss runs in three passes over image rows, each of which may be shared between threads;
-a row holds its three colour planes one after the other, so that vertical filters are one
+The loss streams over image rows once: rings of eleven rows hold all that SSIM's windows and
+their gradient reach back to, so that nothing of the image's size is written but the result.
+A row holds its three colour planes one after the other, so that vertical filters are one
 long loop. SSIM needs four filtered images (not five): only the sum of the two variances
 enters it.
 """
@@ -102,7 +103,12 @@ def decode_backward(start, stop, x, y, g_y, g_x):  # type: ignore[no-untyped-def
 @inlined
 def _taps(a0, a1, a2, a3, a4, a5, a6, a7, a8, a9, a10):  # type: ignore[no-untyped-def]
     return (
-        W0 * (a0 + a10) + W1 * (a1 + a9) + W2 * (a2 + a8) + W3 * (a3 + a7) + W4 * (a4 + a6) + W5 * a5
+        W0 * (a0 + a10)
+        + W1 * (a1 + a9)
+        + W2 * (a2 + a8)
+        + W3 * (a3 + a7)
+        + W4 * (a4 + a6)
+        + W5 * a5
     )
 
 
@@ -118,19 +124,19 @@ def _filter_along(source, target, count):  # type: ignore[no-untyped-def]
 
 
 @kernel
-def _filter_down(rows, top, target):  # type: ignore[no-untyped-def]
-    """Filter down the columns: target[x] from rows[top..top+10, x]."""
-    r0 = rows[top]
-    r1 = rows[top + 1]
-    r2 = rows[top + 2]
-    r3 = rows[top + 3]
-    r4 = rows[top + 4]
-    r5 = rows[top + 5]
-    r6 = rows[top + 6]
-    r7 = rows[top + 7]
-    r8 = rows[top + 8]
-    r9 = rows[top + 9]
-    r10 = rows[top + 10]
+def _filter_down(ring, top, target):  # type: ignore[no-untyped-def]
+    """Filter down the columns of a ring of 11 rows whose first row lies at `top` % 11."""
+    r0 = ring[top % WINDOW]
+    r1 = ring[(top + 1) % WINDOW]
+    r2 = ring[(top + 2) % WINDOW]
+    r3 = ring[(top + 3) % WINDOW]
+    r4 = ring[(top + 4) % WINDOW]
+    r5 = ring[(top + 5) % WINDOW]
+    r6 = ring[(top + 6) % WINDOW]
+    r7 = ring[(top + 7) % WINDOW]
+    r8 = ring[(top + 8) % WINDOW]
+    r9 = ring[(top + 9) % WINDOW]
+    r10 = ring[(top + 10) % WINDOW]
     for x in range(target.shape[0]):
         target[x] = _taps(
             r0[x], r1[x], r2[x], r3[x], r4[x], r5[x], r6[x], r7[x], r8[x], r9[x], r10[x]
@@ -138,150 +144,180 @@ def _filter_down(rows, top, target):  # type: ignore[no-untyped-def]
 
 
 @kernel
-def compose_rows(  # type: ignore[no-untyped-def]
-    start, stop, premultiplied, alphas, target, background, linear, image, wanted, slopes,
-    moments, absolute,
-):
-    """Composite and encode rows start..stop-1, filter their moments along the row.
+def _compose(premultiplied, alphas, target, background, linear, row, other, slopes):  # type: ignore[no-untyped-def]
+    """Composite and encode one row; return its sum of |difference|.
 
-    `background` is in the space of `premultiplied`. Writes image and wanted [H,3W] (encoded
-    composite and target, planar rows), slopes [H,3W] (derivative of the encoding), absolute
-    [H] (sum of |image - wanted|), and moments [4,H,3(W-10)] unless it is empty.
+    Writes row and other [3W] (encoded composite and target) and slopes [3W] (the derivative
+    of the encoding). `background` is in the space of `premultiplied`.
     """
-    width = alphas.shape[1]
+    width = alphas.shape[0]
+    for c in range(3):
+        base = c * width
+        for x in range(width):
+            row[base + x] = premultiplied[x, c] + (ONE - alphas[x]) * background
+            other[base + x] = target[x, c]
+    if linear:
+        for x in range(3 * width):
+            v = row[x]
+            held = max(v, ENCODE_LIMIT)
+            power = SCALE * _power(held, UNGAMMA)
+            low = v <= ENCODE_LIMIT
+            row[x] = SLOPE * v if low else power - OFFSET
+            slopes[x] = SLOPE if low else UNGAMMA * power / held
+    else:
+        for x in range(3 * width):
+            slopes[x] = ONE
+    total = ZERO
+    for x in range(3 * width):
+        total += abs(row[x] - other[x])
+    return total
+
+
+@kernel
+def _compare(filtered, spread):  # type: ignore[no-untyped-def]
+    """Return the sum of SSIM over one row of windows.
+
+    `filtered` [4,3(W-10)] are the means of a, b, a^2 + b^2 and ab. Writes to spread
+    [3,3,W+10], between margins of ten zeros, SSIM's derivatives by the means of a, a^2, ab.
+    """
+    inner = filtered.shape[1] // 3
+    total = ZERO
+    for c in range(3):
+        f0 = filtered[0, c * inner : (c + 1) * inner]
+        f1 = filtered[1, c * inner : (c + 1) * inner]
+        f2 = filtered[2, c * inner : (c + 1) * inner]
+        f3 = filtered[3, c * inner : (c + 1) * inner]
+        by_mean = spread[0, c, EDGE:]
+        by_square = spread[1, c, EDGE:]
+        by_product = spread[2, c, EDGE:]
+        for x in range(inner):
+            mean_a = f0[x]
+            mean_b = f1[x]
+            squares = mean_a * mean_a + mean_b * mean_b
+            product = mean_a * mean_b
+            a1 = TWO * product + SSIM_C1
+            a2 = TWO * (f3[x] - product) + SSIM_C2
+            b1 = squares + SSIM_C1
+            b2 = f2[x] - squares + SSIM_C2
+            inverse = ONE / (b1 * b2)
+            s = a1 * a2 * inverse
+            total += s
+            g_square = -s * b1 * inverse
+            g_product = TWO * a1 * inverse
+            by_square[x] = g_square
+            by_product[x] = g_product
+            by_mean[x] = (
+                TWO * inverse * (mean_b * a2 - mean_a * s * b2)
+                - TWO * mean_a * g_square
+                - mean_b * g_product
+            )
+    return total
+
+
+@kernel
+def _gather(  # type: ignore[no-untyped-def]
+    row, other, slopes, gathered, background, l1_weight, ssim_weight, g_premultiplied, g_alphas
+):
+    """Write the gradient of one row from SSIM's derivatives [3,3W] by a, a^2 and ab."""
+    width = g_alphas.shape[0]
+    by_mean = gathered[0]
+    by_square = gathered[1]
+    by_product = gathered[2]
+    for x in range(3 * width):
+        a = row[x]
+        b = other[x]
+        sign = l1_weight if a > b else -l1_weight
+        sign = ZERO if a == b else sign
+        by_ssim = by_mean[x] + TWO * a * by_square[x] + b * by_product[x]
+        row[x] = slopes[x] * (sign + ssim_weight * by_ssim)
+    for x in range(width):
+        red = row[x]
+        green = row[width + x]
+        blue = row[2 * width + x]
+        g_premultiplied[x, 0] = red
+        g_premultiplied[x, 1] = green
+        g_premultiplied[x, 2] = blue
+        g_alphas[x] = -background * (red + green + blue)
+
+
+@kernel
+def loss_rows(  # type: ignore[no-untyped-def]
+    start, stop, premultiplied, alphas, target, background, linear, l1_weight, ssim_weight,
+    absolute, similarity, g_premultiplied, g_alphas,
+):  # fmt: skip
+    """Compare rows start..stop-1 of a render with a target, and write the loss's gradient.
+
+    The weights multiply the sums of |difference| and of SSIM; a `ssim_weight` of 0 leaves
+    SSIM out, and an empty `g_alphas` the gradient. `background` is in the space of
+    `premultiplied`. Writes absolute [H] (sum of |difference| of a row) and similarity [H-10]
+    (sum of SSIM of a row of windows). Reads ten rows more on either side.
+    """
+    height, width = alphas.shape
     inner = width - EDGE
+    with_ssim = ssim_weight != ZERO
+    with_gradient = g_alphas.shape[0] > 0
+    image = np.empty((WINDOW, 3 * width), np.float32)
+    wanted = np.empty((WINDOW, 3 * width), np.float32)
+    slopes = np.empty((WINDOW, 3 * width), np.float32)
     squares = np.empty(3 * width, np.float32)
     products = np.empty(3 * width, np.float32)
-    for y in range(start, stop):
-        row = image[y]
-        other = wanted[y]
-        slope_row = slopes[y]
-        for c in range(3):
-            base = c * width
-            for x in range(width):
-                v = premultiplied[y, x, c] + (ONE - alphas[y, x]) * background
-                row[base + x] = v
-                other[base + x] = target[y, x, c]
-        if linear:
-            for x in range(3 * width):
-                v = row[x]
-                held = max(v, ENCODE_LIMIT)
-                power = SCALE * _power(held, UNGAMMA)
-                low = v <= ENCODE_LIMIT
-                row[x] = SLOPE * v if low else power - OFFSET
-                slope_row[x] = SLOPE if low else UNGAMMA * power / held
-        else:
-            for x in range(3 * width):
-                slope_row[x] = ONE
-        total = ZERO
-        for x in range(3 * width):
-            total += abs(row[x] - other[x])
-        absolute[y] = total
-        if moments.shape[0] == 0:
-            continue
-        for x in range(3 * width):
-            a = row[x]
-            b = other[x]
-            squares[x] = a * a + b * b
-            products[x] = a * b
-        for c in range(3):
-            base = c * width
-            here = slice(c * inner, (c + 1) * inner)
-            _filter_along(row[base : base + width], moments[0, y, here], inner)
-            _filter_along(other[base : base + width], moments[1, y, here], inner)
-            _filter_along(squares[base : base + width], moments[2, y, here], inner)
-            _filter_along(products[base : base + width], moments[3, y, here], inner)
-
-
-@kernel
-def compare_rows(start, stop, moments, influence, similarity):  # type: ignore[no-untyped-def]
-    """Finish the moments of window rows start..stop-1 and compare.
-
-    Writes similarity [H-10] (sum of SSIM over the row) and influence [3,H+10,3W]: the
-    derivatives by the mean, the mean square and the mean product, spread along the row;
-    row y of the windows lies at y + 10, and the ten rows at either end stay zero.
-    """
-    across = moments.shape[2]
-    inner = across // 3
-    width = inner + EDGE
+    across = 3 * inner if with_ssim else 0
+    moments = np.empty((4, WINDOW, across), np.float32)
     filtered = np.empty((4, across), np.float32)
-    spread = np.zeros((3, 3, inner + 2 * EDGE), np.float32)
-    for y in range(start, stop):
-        for m in range(4):
-            _filter_down(moments[m], y, filtered[m])
-        f0 = filtered[0]
-        f1 = filtered[1]
-        f2 = filtered[2]
-        f3 = filtered[3]
-        total = 0.0
-        for c in range(3):
-            by_mean = spread[0, c]
-            by_square = spread[1, c]
-            by_product = spread[2, c]
-            base = c * inner
-            part = ZERO
-            for x in range(inner):
-                mean_a = f0[base + x]
-                mean_b = f1[base + x]
-                squares = mean_a * mean_a + mean_b * mean_b
-                product = mean_a * mean_b
-                a1 = TWO * product + SSIM_C1
-                a2 = TWO * (f3[base + x] - product) + SSIM_C2
-                b1 = squares + SSIM_C1
-                b2 = f2[base + x] - squares + SSIM_C2
-                inverse = ONE / (b1 * b2)
-                s = a1 * a2 * inverse
-                part += s
-                g_square = -s * b1 * inverse
-                g_product = TWO * a1 * inverse
-                by_square[x + EDGE] = g_square
-                by_product[x + EDGE] = g_product
-                by_mean[x + EDGE] = (
-                    TWO * inverse * (mean_b * a2 - mean_a * s * b2)
-                    - TWO * mean_a * g_square
-                    - mean_b * g_product
-                )
-            total += part
-            here = slice(c * width, (c + 1) * width)
-            for m in range(3):
-                _filter_along(spread[m, c], influence[m, y + EDGE, here], width)
-        similarity[y] = total
-
-
-@kernel
-def gather_rows(  # type: ignore[no-untyped-def]
-    start, stop, image, wanted, slopes, influence, background, l1_weight, ssim_weight,
-    g_premultiplied, g_alphas,
-):
-    """Write the loss's gradient of rows start..stop-1.
-
-    The weights multiply the sums of |difference| and of SSIM. An empty `influence` means
-    that there is no SSIM.
-    """
-    width = g_alphas.shape[1]
-    mean = np.zeros(3 * width, np.float32)
-    square = np.zeros(3 * width, np.float32)
-    product = np.zeros(3 * width, np.float32)
-    for y in range(start, stop):
-        if influence.shape[0] > 0:
-            _filter_down(influence[0], y, mean)
-            _filter_down(influence[1], y, square)
-            _filter_down(influence[2], y, product)
-        row = image[y]
-        other = wanted[y]
-        slope_row = slopes[y]
-        for x in range(3 * width):
-            a = row[x]
-            b = other[x]
-            sign = l1_weight if a > b else -l1_weight
-            sign = ZERO if a == b else sign
-            by_ssim = mean[x] + TWO * a * square[x] + b * product[x]
-            mean[x] = slope_row[x] * (sign + ssim_weight * by_ssim)
-        for x in range(width):
-            red = mean[x]
-            green = mean[width + x]
-            blue = mean[2 * width + x]
-            g_premultiplied[y, x, 0] = red
-            g_premultiplied[y, x, 1] = green
-            g_premultiplied[y, x, 2] = blue
-            g_alphas[y, x] = -background * (red + green + blue)
+    spread = np.zeros((3, 3, inner + 2 * EDGE if with_ssim else 0), np.float32)
+    influence = np.zeros((3, WINDOW, 3 * width), np.float32)
+    gathered = np.zeros((3, 3 * width), np.float32)
+    first = max(start - EDGE, 0) if with_ssim else start
+    for y in range(first, stop + EDGE):
+        slot = y % WINDOW
+        if y < height:
+            row = image[slot]
+            other = wanted[slot]
+            total = _compose(
+                premultiplied[y], alphas[y], target[y], background, linear, row, other,
+                slopes[slot],
+            )  # fmt: skip
+            if y >= start and y < stop:
+                absolute[y] = total
+        if with_ssim and y < height:
+            for x in range(3 * width):
+                a = row[x]
+                b = other[x]
+                squares[x] = a * a + b * b
+                products[x] = a * b
+            for c in range(3):
+                here = slice(c * width, (c + 1) * width)
+                there = slice(c * inner, (c + 1) * inner)
+                _filter_along(row[here], moments[0, slot, there], inner)
+                _filter_along(other[here], moments[1, slot, there], inner)
+                _filter_along(squares[here], moments[2, slot, there], inner)
+                _filter_along(products[here], moments[3, slot, there], inner)
+        # The row of windows that this row completes; they begin ten rows up.
+        window = y - EDGE
+        if window < first:
+            continue
+        if with_ssim and y < height:
+            for m in range(4):
+                _filter_down(moments[m], window, filtered[m])
+            total = _compare(filtered, spread)
+            if window >= start:
+                similarity[window] = total
+            if with_gradient:
+                for m in range(3):
+                    for c in range(3):
+                        _filter_along(
+                            spread[m, c],
+                            influence[m, window % WINDOW, c * width : (c + 1) * width],
+                            width,
+                        )
+        elif with_ssim:
+            influence[:, window % WINDOW] = ZERO
+        if with_gradient and window >= start:
+            if with_ssim:
+                for m in range(3):
+                    _filter_down(influence[m], window + 1, gathered[m])
+            _gather(
+                image[window % WINDOW], wanted[window % WINDOW], slopes[window % WINDOW],
+                gathered, background, l1_weight, ssim_weight,
+                g_premultiplied[window], g_alphas[window],
+            )  # fmt: skip
