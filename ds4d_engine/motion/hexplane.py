@@ -1,0 +1,231 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Motion as a network: a HexPlane over space and time feeds a deformation MLP.
+
+The defaults are sized for a CPU. The sizes published for STAG4D, which DS4D most likely keeps, are
+in `PUBLISHED`.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from typing import Any, ClassVar, TypedDict
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from ds4d_engine.motion import Clip, Deltas, Motion
+from ds4d_engine.seam.errors import ConfigError
+
+SPACE_PAIRS = ((0, 1), (0, 2), (1, 2))
+"""Axes of the three planes of space."""
+
+
+class FieldSizes(TypedDict, total=False):
+    """Sizes of a deformation field; see `DeformationField`."""
+
+    bound: float
+    resolution: int
+    time_resolution: int
+    channels: int
+    scales: tuple[int, ...]
+    width: int
+    frequencies: int
+
+
+PUBLISHED: FieldSizes = {
+    "bound": 1.6,
+    "resolution": 64,
+    "time_resolution": 25,
+    "channels": 32,
+    "scales": (1, 2, 4, 8),
+    "width": 64,
+    "frequencies": 0,
+}
+"""STAG4D's sizes: pass them as settings where a GPU affords them."""
+
+
+class HexPlane(nn.Module):
+    """Features of space-time points: the product of six planes, at one or more resolutions."""
+
+    def __init__(
+        self,
+        *,
+        bound: float,
+        resolution: int,
+        time_resolution: int,
+        channels: int,
+        scales: tuple[int, ...],
+    ) -> None:
+        """Create the planes; `scales` multiply the resolution of space, not that of time."""
+        super().__init__()
+        self.bound = bound
+        self.channels = channels * len(scales)
+        # Starts without influence of time: planes of time are one, so the motion is learned.
+        self.space = nn.ParameterList(
+            nn.Parameter(
+                torch.empty(3, channels, s * resolution, s * resolution).uniform_(0.1, 0.5)
+            )
+            for s in scales
+        )
+        self.time = nn.ParameterList(
+            nn.Parameter(torch.ones(3, channels, time_resolution, s * resolution)) for s in scales
+        )
+
+    def forward(self, means: Tensor, time: float) -> Tensor:
+        """Look up `means` [N, 3] at a time in 0..1 -> [N, channels * scales].
+
+        Points beyond the bound take the border's values.
+        """
+        place = means / self.bound
+        clock = torch.full_like(place[:, 0], 2 * time - 1)
+        space = torch.stack([place[:, pair] for pair in SPACE_PAIRS])[:, None]  # [3, 1, N, 2]
+        course = torch.stack([torch.stack([place[:, a], clock], 1) for a in range(3)])[:, None]
+        features = [
+            _lookup(planes, space).prod(0) * _lookup(courses, course).prod(0)
+            for planes, courses in zip(self.space, self.time, strict=True)
+        ]
+        return torch.cat(features).T
+
+
+class DeformationField(nn.Module):
+    """The MLP that turns a place, a time and optional point features into deltas."""
+
+    def __init__(
+        self,
+        extra: int = 0,
+        *,
+        bound: float = 1.1,
+        resolution: int = 32,
+        time_resolution: int = 12,
+        channels: int = 8,
+        scales: tuple[int, ...] = (1,),
+        width: int = 64,
+        frequencies: int = 3,
+    ) -> None:
+        """Set up the field.
+
+        `extra` is the number of point features joined to the plane features. `bound` is half the
+        side of the cube that the planes cover, in world units; `resolution` the samples along an
+        axis of space at the first of `scales`, `time_resolution` those along time; `channels` the
+        features of each plane; `width` the hidden units. `frequencies` adds that many octaves of
+        sines of place, and of time one more; 0 adds neither, as published.
+        """
+        super().__init__()
+        if min(resolution, time_resolution, channels, width, *scales) < 1 or bound <= 0:
+            raise ConfigError("Every size of a deformation field must be positive.")
+        self.planes = HexPlane(
+            bound=bound,
+            resolution=resolution,
+            time_resolution=time_resolution,
+            channels=channels,
+            scales=scales,
+        )
+        self.frequencies = frequencies
+        encoded = 6 * frequencies + 3 + 2 * (frequencies + 1) + 1 if frequencies else 0
+        self.join = nn.Linear(self.planes.channels + encoded + extra, width)
+        self.heads = nn.ModuleDict(
+            {"d_means": _head(width, 3), "d_quats": _head(width, 4), "d_scales": _head(width, 3)}
+        )
+
+    def forward(self, means: Tensor, time: float, extra: Tensor | None = None) -> Deltas:
+        """Deform `means` [N, 3] at a time, given point features `extra` [N, E]."""
+        parts = [self.planes(means, time)]
+        if self.frequencies:
+            parts += [encode(means, time, self.frequencies)]
+        if extra is not None:
+            parts += [extra]
+        hidden = self.join(torch.cat(parts, 1))
+        return Deltas(*(self.heads[name](hidden) for name in Deltas._fields))
+
+
+class HexPlaneMotion(Motion):
+    """Motion from place and time alone: no features, no per-Gaussian state."""
+
+    name: ClassVar[str] = "hexplane"
+
+    def __init__(
+        self,
+        clip: Clip,
+        *,
+        learning_rate: float = 2e-3,
+        grid_learning_rate: float = 2e-2,
+        smoothness: float = 0.0,
+        **sizes: Any,
+    ) -> None:
+        """Set up the field; `sizes` are those of `DeformationField`.
+
+        `smoothness` weighs the total variation of the planes of space and the curvature over time
+        of the planes of time.
+        """
+        super().__init__()
+        self.learning_rate = learning_rate
+        self.grid_learning_rate = grid_learning_rate
+        self.smoothness = smoothness
+        self.field = DeformationField(**sizes)
+
+    def network_groups(self) -> list[dict[str, Any]]:
+        """Give the planes and the MLP their own learning rates."""
+        return field_groups(self.field, self.learning_rate, self.grid_learning_rate)
+
+    def forward(self, splats: Mapping[str, Tensor], time: float) -> Deltas:
+        """Deform the canonical means, which the field reads without moving them."""
+        deltas: Deltas = self.field(splats["means"].detach(), time)
+        return deltas
+
+    def regularisation(self, splats: Mapping[str, Tensor]) -> Tensor:
+        """Penalise rough planes."""
+        if self.smoothness == 0:
+            return splats["means"].new_zeros(())
+        return self.smoothness * roughness(self.field.planes)
+
+
+def field_groups(
+    field: DeformationField, learning_rate: float, grid_learning_rate: float
+) -> list[dict[str, Any]]:
+    """Split a field into the Adam groups "planes" and "network"."""
+    planes = list(field.planes.parameters())
+    network = [*field.join.parameters(), *field.heads.parameters()]
+    return [
+        {"name": "planes", "params": planes, "lr": grid_learning_rate},
+        {"name": "network", "params": network, "lr": learning_rate},
+    ]
+
+
+def encode(means: Tensor, time: float, frequencies: int) -> Tensor:
+    """Encode place [N, 3] and time by octaves of sines -> [N, 3 + 6F + 1 + 2(F + 1)]."""
+    octaves = math.pi * 2.0 ** torch.arange(frequencies, device=means.device, dtype=means.dtype)
+    angles = (means[:, :, None] * octaves).flatten(1)
+    clock = [time]
+    for harmonic in range(1, frequencies + 2):
+        angle = 2 * math.pi * harmonic * time
+        clock += [math.sin(angle), math.cos(angle)]
+    return torch.cat(
+        [means, angles.sin(), angles.cos(), means.new_tensor(clock).expand(len(means), -1)], 1
+    )
+
+
+def roughness(planes: HexPlane) -> Tensor:
+    """Sum the total variation over space and the squared curvature over time."""
+    total = planes.space[0].new_zeros(())
+    for space, time in zip(planes.space, planes.time, strict=True):
+        for axis in (-1, -2):
+            total = total + space.diff(dim=axis).square().mean()
+        total = total + time.diff(dim=-1).square().mean()
+        if time.shape[-2] > 2:
+            total = total + time.diff(n=2, dim=-2).square().mean()
+    return total
+
+
+def _head(width: int, size: int) -> nn.Sequential:
+    """Build a head whose last layer is zero, so that the deformation starts as the identity."""
+    last = nn.Linear(width, size)
+    nn.init.zeros_(last.weight)
+    nn.init.zeros_(last.bias)
+    return nn.Sequential(nn.ReLU(), nn.Linear(width, width), nn.ReLU(), last)
+
+
+def _lookup(planes: Tensor, places: Tensor) -> Tensor:
+    """Sample [3, C, h, w] at [3, 1, N, 2] in -1..1 -> [3, C, N]."""
+    return F.grid_sample(planes, places, align_corners=True, padding_mode="border")[:, :, 0]
