@@ -165,7 +165,7 @@ def evaluate(
     indices = _split_cameras(dataset, split)
     total = int(sum(dataset.present[:, view].sum() for view in indices))
     if total == 0:
-        raise DatasetError(f"{dataset.source}: no {split} camera has a picture to compare with.")
+        raise DatasetError(f"{dataset.name}: no {split} camera has a picture to compare with.")
     stage = Stage(listener, "evaluate", total)
     images: list[ImageScore] = []
     flickers: list[tuple[FloatImage, FloatImage]] = []
@@ -214,11 +214,12 @@ def _split_cameras(dataset: Dataset, split: str) -> list[int]:
         raise ConfigError(f"There is no split {split!r}; choose train or test.")
     indices = list(dataset.test if split == "test" else dataset.train)
     if not indices:
-        names = ", ".join(camera.name for camera in dataset.cameras)
-        raise DatasetError(
-            f"{dataset.source} has no {split} cameras; choose the other split, or name held-out "
-            f"cameras (it has {names})."
+        remedy = (
+            "fit with some held out, or measure the train split"
+            if split == "test"
+            else "measure the test split"
         )
+        raise DatasetError(f"{dataset.name} has no {split} cameras; {remedy}.")
     return indices
 
 

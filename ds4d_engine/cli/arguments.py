@@ -100,13 +100,6 @@ def add_progress(parser: argparse.ArgumentParser) -> None:
 
 def add_dataset_options(parser: argparse.ArgumentParser) -> None:
     group = parser.add_argument_group("dataset")
-    group.add_argument(
-        "--holdout",
-        nargs="+",
-        action="extend",
-        metavar="CAMERA",
-        help="cameras to keep for evaluation (default: the dataset's own test cameras)",
-    )
     group.add_argument("--masks", type=Path, metavar="DIR", help="folder of mask videos or images")
     group.add_argument("--start", type=int, metavar="N", help="first source frame (default: 0)")
     group.add_argument("--end", type=int, metavar="N", help="source frame to stop before")
@@ -123,7 +116,7 @@ def add_dataset_options(parser: argparse.ArgumentParser) -> None:
 
 def dataset_options(arguments: argparse.Namespace) -> dict[str, Any]:
     """Return what was given of `add_dataset_options`, as keywords of `load_dataset`."""
-    names = ("holdout", "masks", "start", "end", "stride", "max_side")
+    names = ("masks", "start", "end", "stride", "max_side")
     return {name: value for name in names if (value := getattr(arguments, name)) is not None}
 
 

@@ -7,7 +7,8 @@ import argparse
 import math
 import sys
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, Any
+from dataclasses import replace
+from typing import TYPE_CHECKING
 
 from ..seam.asset import Asset, read_asset
 from .arguments import (
@@ -40,14 +41,14 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(arguments: argparse.Namespace) -> int:
     asset = read_asset(arguments.asset)
-    options = options_of_fit(asset) | dataset_options(arguments)
 
     from ..console import progress_listener
     from ..data import load_dataset
     from ..evaluate import evaluate
 
     use_threads(arguments)
-    dataset = load_dataset(arguments.dataset, **options)
+    dataset = load_dataset(arguments.dataset, **dataset_options(arguments))
+    hold_out_as_in_fit(asset, dataset)
     for note in mismatches(asset, dataset):
         print(f"ds4d: note: {note}", file=sys.stderr)
     with progress_listener(arguments.progress) as listener:
@@ -61,10 +62,12 @@ def run(arguments: argparse.Namespace) -> int:
     return 0
 
 
-def options_of_fit(asset: Asset) -> dict[str, Any]:
-    """Return how the fit divided the dataset, so that nothing it trained on counts as held out."""
-    held_out = [camera.name for camera in asset.cameras if camera.split == "test"]
-    return {"holdout": held_out} if held_out else {}
+def hold_out_as_in_fit(asset: Asset, dataset: Dataset) -> None:
+    """Count a camera as the fit did: trained on, or held out. Cameras new to the asset stay."""
+    splits = {camera.name: camera.split for camera in asset.cameras}
+    dataset.cameras = tuple(
+        replace(camera, split=splits.get(camera.name, camera.split)) for camera in dataset.cameras
+    )
 
 
 def mismatches(asset: Asset, dataset: Dataset) -> list[str]:

@@ -48,6 +48,14 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--resume", action="store_true", help="go on from the checkpoint beside the output"
     )
+    parser.add_argument(
+        "--holdout",
+        nargs="+",
+        action="extend",
+        default=[],
+        metavar="CAMERA",
+        help="cameras to keep for evaluation, besides the dataset's own test cameras",
+    )
     add_progress(parser)
     add_dataset_options(parser)
     settings.add_options(parser, FitConfig, skip=("preset",))
@@ -79,7 +87,9 @@ def _fit(arguments: argparse.Namespace) -> FitResult:
     from ..data import load_dataset
     from ..fit import fit
 
-    dataset = load_dataset(arguments.dataset, **dataset_options(arguments))
+    dataset = load_dataset(
+        arguments.dataset, holdout=arguments.holdout, **dataset_options(arguments)
+    )
     with progress_listener(arguments.progress) as listener, stop_on_signal() as should_stop:
         return fit(
             dataset,
