@@ -1,0 +1,53 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Load any supported dataset."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Sequence
+from pathlib import Path
+
+from ..seam.errors import DatasetError
+from ..seam.events import Listener, silent
+from .dataset import Dataset, Selection
+from .transforms import load_transforms
+from .videos import CAMERAS_FILE, load_videos
+
+
+def load_dataset(
+    path: str | os.PathLike[str],
+    *,
+    holdout: Sequence[str] = (),
+    masks: str | os.PathLike[str] | None = None,
+    start: int = 0,
+    end: int | None = None,
+    stride: int = 1,
+    max_side: int | None = None,
+    listener: Listener = silent,
+) -> Dataset:
+    """Load a dataset folder (docs/datasets.md): transforms files, or cameras.json with videos.
+
+    ``holdout`` names cameras to keep for evaluation, besides the dataset's own test cameras;
+    ``masks`` is a folder of masks for videos; frames [start, end) are taken in steps of ``stride``;
+    ``max_side`` scales pictures down. ``path`` may also be the JSON file inside the folder.
+    Raises DatasetError, one sentence that names the file.
+    """
+    folder = Path(path)
+    if folder.is_file() and folder.suffix == ".json":
+        folder = folder.parent
+    if not folder.is_dir():
+        raise DatasetError(f"There is no dataset folder {folder}.")
+    folder = folder.resolve()
+    selection = Selection(start, end, stride, max_side)
+    if (folder / CAMERAS_FILE).is_file():
+        mask_folder = None if masks is None else Path(masks)
+        return load_videos(folder, holdout, mask_folder, selection, listener)
+    if (folder / "transforms_train.json").is_file():
+        if masks is not None:
+            raise DatasetError(
+                f"{folder} takes its masks from the pictures' alpha; a masks folder is for videos."
+            )
+        return load_transforms(folder, holdout, selection, listener)
+    raise DatasetError(
+        f"{folder} is no dataset: it has neither transforms_train.json nor {CAMERAS_FILE}."
+    )
