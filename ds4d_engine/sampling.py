@@ -125,11 +125,14 @@ def visible_views(
     """Decide which views see each Gaussian's centre -> bool [V, N].
 
     `splats` are raw (log scales, logit opacities), rendered as depth from every camera. A centre
-    is visible if it lies inside the image and at most `tolerance` times the scene's `radius`
-    behind the expected depth of its pixel.
+    is visible if it lies inside the image, and behind the expected depth of its pixel by no more
+    than `tolerance` times the scene's `radius` plus twice its own largest sigma.
     """
     means = splats["means"]
-    values = (splats["quats"], splats["scales"].exp(), splats["opacities"].sigmoid())
+    scales = splats["scales"].exp()
+    values = (splats["quats"], scales, splats["opacities"].sigmoid())
+    # On a slanted surface the splats in front pull the expected depth forward by about a sigma.
+    slack = tolerance * radius + 2 * scales.amax(1)
     colors = means.new_zeros(len(means), 1)
     seen = []
     for camera in cameras:
@@ -153,7 +156,7 @@ def visible_views(
         column, row = pixels.nan_to_num(0.0).clamp_min(0).minimum(size - 1).long().unbind(1)
         alphas = render.alphas.reshape(camera.height, camera.width)[row, column]
         surface = render.depths.reshape(camera.height, camera.width)[row, column]
-        behind = depths > surface / alphas.clamp_min(1e-10) + tolerance * radius
+        behind = depths > surface / alphas.clamp_min(1e-10) + slack
         seen.append(inside & ~(behind & (alphas > OPAQUE)))
     return torch.stack(seen)
 

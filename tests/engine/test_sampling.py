@@ -118,6 +118,16 @@ def test_a_wall_hides_what_is_behind_it() -> None:
     assert visible[:, 290].tolist() == [False, True]
 
 
+def test_most_of_a_sphere_facing_a_camera_is_visible_and_none_of_its_back() -> None:
+    generator = torch.Generator().manual_seed(0)
+    means = 0.7 * F.normalize(torch.randn(3000, 3, generator=generator), dim=1)
+    toward = torch.tensor(camera().position).float() - means
+    facing = (toward * means).sum(1) > 0
+    visible = visible_views(splats(means, sigma=0.02), [camera(width=128, height=128)])[0]
+    assert visible[facing].float().mean() > 0.75
+    assert visible[~facing].float().mean() < 0.01
+
+
 def test_the_tolerance_grows_with_the_radius_of_the_scene() -> None:
     means = torch.cat([wall(0.0), torch.tensor([[0.0, 0.5, 0.0]])])
     assert not visible_views(splats(means), [camera()])[0, -1]
