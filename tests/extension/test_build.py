@@ -44,7 +44,7 @@ def test_blenders_validator_is_really_asked(
     with zipfile.ZipFile(extension_zip) as good, zipfile.ZipFile(bad, "w") as archive:
         for name in good.namelist():
             archive.writestr(name, good.read(name).replace(b"blender_version_min", b"versions"))
-    with pytest.raises(build_addon.BuildError, match="Blender refuses bad.zip"):
+    with pytest.raises(build_addon.BuildError, match=r"Blender refuses bad\.zip"):
         build_addon.validate(bad, build_addon.find_blender_scripts())
 
 
