@@ -24,6 +24,8 @@ if TYPE_CHECKING:
     from ..data import Dataset
     from ..evaluate import Evaluation, GroupScore
 
+_CAMERAS_SHOWN = 40  # a camera that moves counts as one for every frame
+
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("asset", metavar="ASSET", help="a .ds4d file")
@@ -47,11 +49,12 @@ def run(arguments: argparse.Namespace) -> int:
     from ..evaluate import evaluate
 
     use_threads(arguments)
-    dataset = load_dataset(arguments.dataset, **dataset_options(arguments))
-    hold_out_as_in_fit(asset, dataset)
-    for note in mismatches(asset, dataset):
-        print(f"ds4d: note: {note}", file=sys.stderr)
     with progress_listener(arguments.progress) as listener:
+        options = dataset_options(arguments)
+        dataset = load_dataset(arguments.dataset, listener=listener, **options)
+        hold_out_as_in_fit(asset, dataset)
+        for note in mismatches(asset, dataset):
+            print(f"ds4d: note: {note}", file=sys.stderr)
         evaluation = evaluate(
             asset, dataset, split=arguments.split, backend=arguments.backend, listener=listener
         )
@@ -86,7 +89,8 @@ def mismatches(asset: Asset, dataset: Dataset) -> list[str]:
 
 
 def table(evaluation: Evaluation) -> str:
-    """Return an evaluation as text: per frame, per camera, and the summary."""
+    """Return an evaluation as text: per frame, per camera (if not too many), and the summary."""
+    cameras = evaluation.by_camera if len(evaluation.cameras) <= _CAMERAS_SHOWN else []
     header = f"{'':<14}{'white':>9}{'black':>9}{'moving':>9}{'SSIM':>9}"
     total = evaluation.summary
     flicker = evaluation.flicker
@@ -96,7 +100,7 @@ def table(evaluation: Evaluation) -> str:
             f"{evaluation.split} cameras; moving: moving pixels on white; SSIM on white",
             header,
             *_rows("frame", evaluation.frames),
-            *_rows("", evaluation.by_camera),
+            *_rows("", cameras),
             f"{'all':<14}{_cell(total['psnr_white'])}{_cell(total['psnr_black'])}"
             f"{_cell(total['psnr_moving'])}{_cell(total['ssim_white'], 4)}",
             f"{'mean of PSNRs':<14}{_cell(total['psnr_white_mean_of_images'])}"

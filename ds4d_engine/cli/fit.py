@@ -87,18 +87,23 @@ def _fit(arguments: argparse.Namespace) -> FitResult:
     from ..data import load_dataset
     from ..fit import fit
 
-    dataset = load_dataset(
-        arguments.dataset, holdout=arguments.holdout, **dataset_options(arguments)
-    )
-    with progress_listener(arguments.progress) as listener, stop_on_signal() as should_stop:
-        return fit(
-            dataset,
-            config,
-            arguments.output,
+    with progress_listener(arguments.progress) as listener:
+        dataset = load_dataset(
+            arguments.dataset,
+            holdout=arguments.holdout,
             listener=listener,
-            should_stop=should_stop,
-            resume=arguments.resume,
+            **dataset_options(arguments),
         )
+        # Until here there is nothing to keep, so Ctrl-C aborts.
+        with stop_on_signal() as should_stop:
+            return fit(
+                dataset,
+                config,
+                arguments.output,
+                listener=listener,
+                should_stop=should_stop,
+                resume=arguments.resume,
+            )
 
 
 @contextmanager

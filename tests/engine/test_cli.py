@@ -123,7 +123,7 @@ def test_info_as_json_holds_the_same_facts(
     assert (facts["frames"], facts["fps"], facts["blend"]) == (4, 12.0, "linear")
     assert facts["file_bytes"] == asset_path.stat().st_size
     assert facts["motion_bytes_per_frame"] == 2 * (3 + 4 + 3) * 4
-    assert [camera["split"] for camera in facts["cameras"]] == ["train", "train", "test"]
+    assert [camera["split"] for camera in facts["cameras"]] == ["train", "train", "test", "train"]
     assert facts["low"][0] == pytest.approx(-0.5) and facts["high"][0] == pytest.approx(0.6)
 
 

@@ -7,6 +7,8 @@ import argparse
 import dataclasses
 import os
 import signal
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Literal
@@ -163,21 +165,33 @@ def test_a_short_fit_leaves_a_readable_asset_and_a_result(
     assert asset.provenance["config"]["iterations"] == 12
 
 
-def test_a_held_out_camera_is_the_one_evaluated(
+def test_a_held_out_camera_is_evaluated_beside_the_datasets_own(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     folder = write_transforms(tiny_asset(), tmp_path / "clip")
     output = tmp_path / "clip.ds4d"
-    held_out = read_names(folder)[0]
-    words = [*_fit_words(folder, output), "--holdout", held_out, "--progress", "none"]
-    assert main(words) == 0
+    assert main([*_fit_words(folder, output), "--holdout", "back", "--progress", "none"]) == 0
+    assert "Wrote" in capsys.readouterr().out
     assert main(["evaluate", str(output), str(folder), "--progress", "none"]) == 0
-    shown = capsys.readouterr().out
-    assert f"\n{held_out[:13]:<14}" in shown
+    shown = [line.split(" ")[0] for line in capsys.readouterr().out.splitlines()]
+    assert "back" in shown and "top" in shown
+    assert "left" not in shown and "right" not in shown
 
 
-def read_names(folder: Path) -> list[str]:
-    """The names of a dataset's cameras."""
-    from ds4d_engine.data import load_dataset
+def test_an_interrupted_fit_leaves_an_asset_and_resumes(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    folder = write_transforms(tiny_asset(), tmp_path / "clip")
+    output = tmp_path / "clip.ds4d"
 
-    return [camera.name for camera in load_dataset(folder).cameras]
+    @contextmanager
+    def stop_at_once() -> Iterator[Callable[[], bool]]:
+        yield lambda: True
+
+    with monkeypatch.context() as patch:
+        patch.setattr("ds4d_engine.cli.fit.stop_on_signal", stop_at_once)
+        assert main([*_fit_words(folder, output), "--progress", "none"]) == 0
+    assert "Stopped early; wrote" in capsys.readouterr().out
+    assert read_asset(output).provenance["steps"] == 1
+    assert main([*_fit_words(folder, output), "--resume", "--progress", "none"]) == 0
+    assert read_asset(output).provenance["steps"] == 12

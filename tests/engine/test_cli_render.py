@@ -171,7 +171,7 @@ def test_evaluate_writes_json_to_a_file_beside_the_table(
     target = tmp_path / "scores.json"
     words = ["evaluate", str(asset_path), str(dataset_path), "--json", str(target)]
     assert main([*words, "--split", "train", "--progress", "none"]) == 0
-    assert json.loads(target.read_text())["summary"]["images"] == 8
+    assert json.loads(target.read_text())["summary"]["images"] == 12
     assert "train" in capsys.readouterr().out
 
 

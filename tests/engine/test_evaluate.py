@@ -92,7 +92,7 @@ def test_test_split_is_the_default_and_train_is_on_request() -> None:
     asset = tiny_asset()
     dataset = tiny_dataset(asset)
     assert evaluate(asset, dataset).cameras == ("top",)
-    assert evaluate(asset, dataset, split="train").cameras == ("left", "right")
+    assert evaluate(asset, dataset, split="train").cameras == ("left", "right", "back")
 
 
 def test_absent_pictures_are_left_out() -> None:
@@ -115,7 +115,7 @@ def test_progress_counts_every_picture() -> None:
     asset = tiny_asset()
     events: list[Progress] = []
     evaluate(asset, tiny_dataset(asset), split="train", listener=events.append)
-    assert events[-1].done == events[-1].total == 8
+    assert events[-1].done == events[-1].total == 12
     assert {event.stage for event in events} == {"evaluate"}
 
 

@@ -41,13 +41,14 @@ def gaussians(means: list[list[float]], colors: list[list[float]], scale: float)
 
 
 def cameras() -> tuple[Camera, ...]:
-    """Two training cameras and a test one, on a circle about the origin."""
+    """Three training cameras and a test one, on a circle about the origin."""
     sphere = Bounds(np.zeros(3), 1.0)
     made = []
     for name, azimuth, split in (
         ("left", -40, "train"),
         ("right", 50, "train"),
         ("top", 5, "test"),
+        ("back", 170, "train"),
     ):
         camera = orbit_camera(
             sphere, azimuth, 20.0, width=SIZE, height=SIZE, fov_degrees=FOV_DEGREES
@@ -121,8 +122,17 @@ def write_transforms(asset: Asset, folder: Path) -> Path:
                 iio.imwrite(folder / f"{name}.png", picture(asset, camera, frame))
                 pose = (camera.camtoworld @ flip).tolist()
                 entries.append(
-                    {"file_path": f"./{name}", "time": float(time), "transform_matrix": pose}
+                    {
+                        "file_path": f"./{name}",
+                        "camera": camera.name,
+                        "time": float(time),
+                        "transform_matrix": pose,
+                    }
                 )
-        document = {"camera_angle_x": math.radians(FOV_DEGREES), "frames": entries}
+        document = {
+            "camera_angle_x": math.radians(FOV_DEGREES),
+            "frames": entries,
+            "fps": asset.fps,
+        }
         (folder / f"transforms_{split}.json").write_text(json.dumps(document))
     return folder
