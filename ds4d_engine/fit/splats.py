@@ -11,6 +11,7 @@ import torch
 from torch import Tensor, nn
 
 from ..motion import Motion
+from ..motion.knots import KnotAdam
 from ..photometric import decode_srgb
 from ..raster import Render, rasterize
 from ..spherical_harmonics import SH_C0, sh_colors
@@ -68,7 +69,9 @@ def create_optimizers(
         "shN": config.lr_colors / SH_C0 / 20,
     } | motion.per_gaussian_lr()
     return {
-        name: torch.optim.Adam([parameters[name]], lr=rate, eps=1e-15, fused=True)
+        name: KnotAdam([parameters[name]], lr=rate)
+        if name in motion.knot_names
+        else torch.optim.Adam([parameters[name]], lr=rate, eps=1e-15, fused=True)
         for name, rate in rates.items()
         if parameters[name].numel() > 0
     }

@@ -74,6 +74,8 @@ class Motion(nn.Module):
 
     name: ClassVar[str]
 
+    knot_names: tuple[str, ...] = ()
+    """Tensors of `per_gaussian` that `knots.contract` reads, for `knots.KnotAdam` to optimise."""
     refresh_interval: int = 0
     """Iterations after which the model wants `refresh`; 0: it never needs one."""
     needs_visibility: bool = False

@@ -25,7 +25,8 @@ from torch import Tensor, nn
 from ..dsfd import Reference, decouple
 from ..sampling import TokenSampler
 from . import Clip, Deltas
-from .spline import SplineMotion, contract
+from .knots import contract
+from .spline import SplineMotion
 
 SIGNATURE_CHANNELS = 8
 RIGIDITY_SAMPLES = 600
@@ -48,6 +49,7 @@ class DS4DMotion(SplineMotion):
         gate_pixels: float = 0.15,
         rigidity: float = 0.02,
         likeness: float = 0.5,
+        neighbours: int = 4,
         **spline: Any,
     ) -> None:
         """Set up splines and decouple the clip's features.
@@ -59,7 +61,7 @@ class DS4DMotion(SplineMotion):
         super().__init__(clip, **spline)
         assert clip.features is not None
         self.gate, self.gate_score, self.gate_pixels = gate, gate_score, gate_pixels
-        self.local_rigidity, self.likeness = rigidity, likeness
+        self.rigidity, self.likeness, self.neighbours = rigidity, likeness, neighbours
         self.refresh_interval = 1000
         self.features = clip.features
         self.times = tuple(float(time) for time in clip.times)
@@ -68,6 +70,7 @@ class DS4DMotion(SplineMotion):
         self.register_buffer("_signatures", _signatures(decoupled.dynamic), persistent=False)
         self._near: Tensor | None = None
         self._score: Tensor | None = None
+        self._last: Deltas | None = None
 
     def per_gaussian(self, count: int) -> dict[str, Tensor]:
         """Add `motion_gate` [N]: 1 where a Gaussian may move, 0 where it is still."""
@@ -79,13 +82,14 @@ class DS4DMotion(SplineMotion):
 
     def forward(self, splats: Mapping[str, Tensor], time: float) -> Deltas:
         """Evaluate the splines of the moving Gaussians; the still ones get zeros."""
-        weights = splats["means"].new_tensor(self.weights(time))
+        weights = self.weights(time)
         gate = splats["motion_gate"][:, None]
-        return Deltas(
+        self._last = Deltas(
             contract(splats["motion_means"], weights) * gate,
             contract(splats["motion_quats"], weights) * gate,
             torch.zeros_like(splats["means"], requires_grad=False),
         )
+        return self._last
 
     @torch.no_grad()
     def refresh(self, splats: Mapping[str, Tensor], visible: Tensor | None) -> None:
@@ -131,30 +135,18 @@ class DS4DMotion(SplineMotion):
         return 1 + self._score / self._score.amax().clamp_min(SCORE_FLOOR)
 
     def regularisation(self, splats: Mapping[str, Tensor]) -> Tensor:
-        """Penalise neighbours that do not move as one rigid piece at a random time."""
-        near = self._near
-        if self.local_rigidity == 0 or near is None or len(near) != len(splats["means"]):
+        """Penalise neighbours that do not move as one rigid piece at the time last evaluated."""
+        near, last = self._near, self._last
+        if self.rigidity == 0 or near is None or last is None or len(near) != len(last.d_means):
             return splats["means"].new_zeros(())
-        rows = torch.randint(len(near), (min(RIGIDITY_SAMPLES, len(near)),))
-        time = float(torch.rand(()))
-        return self.local_rigidity * self._rigidity(splats, rows, near[rows], time)
-
-    def _rigidity(
-        self, splats: Mapping[str, Tensor], rows: Tensor, near: Tensor, time: float
-    ) -> Tensor:
-        weights = splats["means"].new_tensor(self.weights(time))
-        gate = splats["motion_gate"]
-        gathered = torch.cat([rows[:, None], near], 1)  # [M, 1 + k]
-        moved = contract(splats["motion_means"][gathered.flatten()], weights)
-        moved = (moved * gate[gathered.flatten()][:, None]).view(*gathered.shape, 3)
-        quats = splats["quats"][rows].detach()
-        turned = quats + contract(splats["motion_quats"][rows], weights) * gate[rows][:, None]
-        centers = splats["means"].detach()
-        edge = centers[near] - centers[rows][:, None]  # [M, k, 3]
-        spun = _relative_rotation(quats, turned, edge)
-        error = edge + moved[:, 1:] - moved[:, :1] - spun
+        rows = torch.randint(len(near), (min(RIGIDITY_SAMPLES, len(near)),), device=near.device)
+        near = near[rows]
+        gate, quats, means = splats["motion_gate"], splats["quats"].detach(), splats["means"]
+        edge = (means[near] - means[rows][:, None]).detach()  # [M, k, 3]
+        spun = _relative_rotation(quats[rows], quats[rows] + last.d_quats[rows], edge)
+        apart = edge + last.d_means[near] - last.d_means[rows][:, None] - spun
         both = gate[rows][:, None] * gate[near]
-        return ((error.square().sum(-1) + 1e-8).sqrt() * both).mean()
+        return self.rigidity * ((apart.square().sum(-1) + 1e-8).sqrt() * both).mean()
 
     def _neighbours(self, means: Tensor, signatures: Tensor) -> Tensor:
         """Return the nearest Gaussians [N, k] in space and in fused dynamic features."""

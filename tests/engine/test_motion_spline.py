@@ -8,7 +8,7 @@ import pytest
 import torch
 
 from ds4d_engine.motion import Clip, build_motion
-from ds4d_engine.motion.spline import SplineMotion, bspline_basis, contract, nearest
+from ds4d_engine.motion.spline import SplineMotion, bspline_basis
 from ds4d_engine.seam.errors import ConfigError
 
 
@@ -66,19 +66,6 @@ def test_motion_is_continuous_and_smooth_in_time() -> None:
     assert jump < 0.02 * velocity.abs().max()
 
 
-def test_contraction_and_its_gradient_agree_with_einsum() -> None:
-    torch.manual_seed(1)
-    values = torch.randn(11, 6, 4, dtype=torch.float64, requires_grad=True)
-    weights = torch.randn(6, dtype=torch.float64)
-    upstream = torch.randn(11, 4, dtype=torch.float64)
-    expected = torch.einsum("k,nkc->nc", weights, values)
-    (expected_grad,) = torch.autograd.grad(expected, values, upstream)
-    got = contract(values, weights)
-    (got_grad,) = torch.autograd.grad(got, values, upstream)
-    torch.testing.assert_close(got, expected)
-    torch.testing.assert_close(got_grad, expected_grad)
-
-
 def test_default_knots_are_half_the_frames_and_at_least_four() -> None:
     assert SplineMotion(clip(32)).knots == 16
     assert SplineMotion(clip(3)).knots == 4
@@ -94,23 +81,6 @@ def test_scales_stay_fixed_unless_asked_for() -> None:
 def test_learning_rates_name_every_per_gaussian_tensor() -> None:
     model = SplineMotion(clip(), scales=True)
     assert set(model.per_gaussian_lr()) == set(model.per_gaussian(1))
-
-
-def test_rigidity_is_zero_for_a_common_translation_and_positive_otherwise() -> None:
-    model = SplineMotion(clip(), rigidity=0.5)
-    splats = random_splats(model)
-    model.refresh(splats, None)
-    assert model.regularisation(splats) > 0.1
-    splats["motion_means"] = splats["motion_means"][:1].expand(50, -1, -1)
-    assert model.regularisation(splats) < 1e-3
-
-
-def test_nearest_finds_the_brute_force_neighbours() -> None:
-    torch.manual_seed(2)
-    points = torch.randn(1500, 3)
-    distances = torch.cdist(points, points).fill_diagonal_(torch.inf)
-    expected = distances.topk(3, largest=False).indices.sort(1).values
-    assert torch.equal(nearest(points, 3).sort(1).values, expected)
 
 
 def test_bad_settings_are_refused_in_one_sentence() -> None:
