@@ -8,7 +8,9 @@ import pytest
 import torch
 import torch.nn.functional as F
 
-from ds4d_engine.features import TokenGrids
+from ds4d_engine.dsfd import decouple
+from ds4d_engine.features import DescriptorExtractor, TokenGrids, extract_tokens
+from ds4d_engine.raster import rasterize
 from ds4d_engine.sampling import TokenSampler, project, sample_scores, shrink, visible_views
 from ds4d_engine.seam.cameras import Camera
 from ds4d_engine.seam.errors import EngineError
@@ -163,3 +165,46 @@ def test_scores_average_over_time_and_visible_views() -> None:
     visible = torch.tensor([[True, True, False], [False, True, False]])
     scores = sample_scores(tokens, TokenSampler(means, CAMERAS, GRIDS), visible)
     torch.testing.assert_close(scores, torch.tensor([1.0, 2.0, 2.0]))
+
+
+def test_the_dynamic_score_separates_a_moving_ball_from_a_still_one() -> None:
+    generator = torch.Generator().manual_seed(0)
+    ball = 0.25 * F.normalize(torch.randn(150, 3, generator=generator), dim=1)
+    still, moving = torch.tensor([-0.4, 0.0, 0.0]), torch.tensor([0.4, 0.0, -0.1])
+    colors = torch.rand(300, 3, generator=generator)
+    cameras = [camera(yaw) for yaw in (-0.6, 0.0, 0.6)]
+    frames, middle = 5, 2
+    pictures: list[list[np.ndarray]] = [[] for _ in cameras]
+    for frame in range(frames):
+        lift = torch.tensor([0.0, 0.0, 0.15 * (frame - middle)])
+        scene = splats(torch.cat([ball + still, ball + moving + lift]))
+        for view, cam in enumerate(cameras):
+            pictures[view].append(picture(scene, colors, cam))
+    images = [np.stack(view) for view in pictures]
+    tokens, grids = extract_tokens(images, DescriptorExtractor())
+    canonical = splats(torch.cat([ball + still, ball + moving]))
+    scores = sample_scores(
+        decouple(tokens, middle).scores,
+        TokenSampler(canonical["means"], cameras, grids),
+        visible_views(canonical, cameras),
+    )
+    # The chance that a moving Gaussian scores above a still one.
+    assert (scores[150:, None] > scores[None, :150]).float().mean() > 0.95
+
+
+def picture(scene: dict[str, torch.Tensor], colors: torch.Tensor, cam: Camera) -> np.ndarray:
+    """Render straight-alpha RGBA bytes."""
+    render = rasterize(
+        scene["means"],
+        scene["quats"],
+        scene["scales"].exp(),
+        scene["opacities"].sigmoid(),
+        colors,
+        torch.tensor(cam.viewmat).float(),
+        torch.tensor(cam.K).float(),
+        cam.width,
+        cam.height,
+    )
+    straight = render.colors / render.alphas[..., None].clamp_min(1e-6)
+    rgba = torch.cat([straight, render.alphas[..., None]], -1)
+    return (rgba.clamp(0, 1) * 255).round().to(torch.uint8).numpy()
