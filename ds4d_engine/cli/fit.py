@@ -29,6 +29,7 @@ _STOP_SIGNALS = ("SIGINT", "SIGTERM", "SIGBREAK")
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     from ..fit.config import PRESETS, FitConfig
 
+    parser.usage = "ds4d fit DATASET -o FILE [--preset NAME] [--SETTING VALUE ...] [options]"
     parser.formatter_class = argparse.RawDescriptionHelpFormatter
     parser.add_argument("dataset", metavar="DATASET", help="a dataset folder")
     parser.add_argument(
@@ -137,7 +138,8 @@ def _result_event(result: FitResult) -> Result:
 
 def _report(result: FitResult) -> str:
     how = "Stopped early; wrote" if result.stopped else "Wrote"
-    numbers = ", ".join(f"{name} {value:.6g}" for name, value in _numbers(result.summary).items())
+    values = {key: value for key, value in result.summary.items() if not isinstance(value, bool)}
+    numbers = ", ".join(f"{name} {value:.6g}" for name, value in _numbers(values).items())
     return f"{how} {result.asset_path}" + (f" ({numbers})" if numbers else "")
 
 

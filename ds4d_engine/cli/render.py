@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from ..render import FloatArray
 
 DEFAULT_SIZE = (512, 512)
-TURN_SECONDS = 4.0
+AZIMUTH, ELEVATION, TURN_SECONDS = 0.0, 15.0, 4.0
 
 
 @dataclass(frozen=True, eq=False)
@@ -33,6 +33,7 @@ class Shot:
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
+    parser.usage = "ds4d render ASSET -o PATH [--camera NAME | --turntable] [options]"
     parser.add_argument("asset", metavar="ASSET", help="a .ds4d file")
     parser.add_argument(
         "-o",
@@ -42,29 +43,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         metavar="PATH",
         help="a .png (one picture), an .mp4, or a folder for numbered PNGs",
     )
-    view = parser.add_argument_group("view").add_mutually_exclusive_group()
-    view.add_argument("--camera", metavar="NAME", help="one of the asset's cameras")
-    view.add_argument(
-        "--turntable",
-        action="store_true",
-        help="turn about the asset (a .png: look from --azimuth)",
-    )
-    parser.add_argument(
-        "--azimuth", type=float, default=0.0, metavar="DEGREES", help="where the turn starts"
-    )
-    parser.add_argument(
-        "--elevation", type=float, default=15.0, metavar="DEGREES", help="of the turn (default: 15)"
-    )
-    parser.add_argument(
-        "--turn-seconds",
-        type=positive(float),
-        default=TURN_SECONDS,
-        metavar="S",
-        help="length of one turn; the clip loops under it (default: 4)",
-    )
-    parser.add_argument(
-        "--size", type=image_size, metavar="SIZE", help="such as 512 or 640x360 (default: camera's)"
-    )
+    _add_view(parser)
     moment = parser.add_argument_group("time").add_mutually_exclusive_group()
     moment.add_argument(
         "--frame", type=float, metavar="N", help="frame 0 to T-1; 3.5 lies between two"
@@ -81,6 +60,30 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     )
     add_backend(parser)
     add_progress(parser)
+
+
+def _add_view(parser: argparse.ArgumentParser) -> None:
+    group = parser.add_argument_group("view")
+    view = group.add_mutually_exclusive_group()
+    view.add_argument("--camera", metavar="NAME", help="one of the asset's (default: its first)")
+    view.add_argument("--turntable", action="store_true", help="turn about the asset")
+    for name, text in (
+        ("--azimuth", f"where the turn starts (default: {AZIMUTH:g}, from -Y)"),
+        ("--elevation", f"of the turn (default: {ELEVATION:g})"),
+    ):
+        group.add_argument(name, type=float, metavar="DEGREES", help=text)
+    group.add_argument(
+        "--turn-seconds",
+        type=positive(float),
+        metavar="S",
+        help=f"length of one turn; the clip loops under it (default: {TURN_SECONDS:g})",
+    )
+    group.add_argument(
+        "--size",
+        type=image_size,
+        metavar="SIZE",
+        help="such as 512 or 640x360 (default: the camera's; turntable 512)",
+    )
 
 
 def run(arguments: argparse.Namespace) -> int:
@@ -148,6 +151,9 @@ def plan_shots(asset: Asset, arguments: argparse.Namespace, kind: str) -> list[S
     turning = arguments.turntable or not (arguments.camera or asset.cameras)
     if turning:
         return _turntable_shots(asset, arguments, kind, moment)
+    for name in ("azimuth", "elevation", "turn_seconds"):
+        if getattr(arguments, name) is not None:
+            raise ConfigError(f"--{name.replace('_', '-')} belongs to --turntable; add that.")
     camera = named_camera(asset, arguments.camera)
     if arguments.size:
         from ..render import resize_camera
@@ -196,16 +202,16 @@ def _turntable_shots(
 ) -> list[Shot]:
     from ..render import asset_bounds, turntable
 
-    fps = arguments.fps or asset.fps
-    count = 1 if kind == "picture" else max(1, round(arguments.turn_seconds * fps))
+    seconds = arguments.turn_seconds or TURN_SECONDS
+    count = 1 if kind == "picture" else max(1, round(seconds * (arguments.fps or asset.fps)))
     width, height = arguments.size or DEFAULT_SIZE
     cameras = turntable(
         asset_bounds(asset),
         count,
         width=width,
         height=height,
-        azimuth_degrees=arguments.azimuth,
-        elevation_degrees=arguments.elevation,
+        azimuth_degrees=AZIMUTH if arguments.azimuth is None else arguments.azimuth,
+        elevation_degrees=ELEVATION if arguments.elevation is None else arguments.elevation,
     )
     return [
         Shot(camera, float(index % asset.frame_count) if moment is None else moment)

@@ -21,7 +21,7 @@ def add_options(
     parser: argparse.ArgumentParser, config: type[Any], *, skip: Sequence[str] = ()
 ) -> None:
     """Add one option per field, in order; its help is the field's `help` metadata and default."""
-    group = parser.add_argument_group("settings")
+    group = parser.add_argument_group("settings", "A preset may start from other values.")
     kinds = field_types(config)
     for field in dataclasses.fields(config):
         if field.name in skip:

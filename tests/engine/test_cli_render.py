@@ -127,6 +127,8 @@ def test_render_reports_progress_as_json_lines(
         (["-o", "a.mp4", "--camera", "top", "--frame", "1"], "stands still"),
         (["-o", "a.mp4", "--fps", "0"], "above zero"),
         (["-o", "a.png", "--camera", "top", "--turntable"], "not allowed with"),
+        (["-o", "a.png", "--azimuth", "30"], "belongs to --turntable"),
+        (["-o", "a.png", "--turntable", "--azimuth", "nan"], "not finite"),
         (["-o", "a.png", "--threads", "1000"], "1 to 64"),
     ],
 )
