@@ -10,15 +10,15 @@ from numpy.typing import NDArray
 from ..seam.errors import DatasetError
 from .dataset import Pixels
 
-MAX_ZOOM = 4.0
+MAX_ZOOM = 2.0  # a lens that needs more has no use as a pinhole camera
 
 
 class Lens:
     """Undistort the pictures of one camera, keeping their size.
 
     ``K`` [3,3] counts pixel centres as whole numbers, as OpenCV does; ``distortion`` is k1, k2,
-    p1, p2 and perhaps k3. The pinhole camera ``pinhole_K`` has the same centre and the focal length that
-    just keeps every pixel inside the lens's picture, so that none is invented.
+    p1, p2 and perhaps k3. The pinhole camera ``pinhole_K`` has the same centre and the focal
+    length that just keeps every pixel inside the lens's picture, so that none is invented.
     """
 
     def __init__(

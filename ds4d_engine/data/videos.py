@@ -105,11 +105,12 @@ def _source(record: Record, folder: Path, masks: Path | None) -> Source:
         )
     R, t = record.array("R", (3, 3)), record.array("t", (3,))
     viewmat = viewmat_from_rotation(R, t, record.where)
-    lens = Lens(record.array("K", (3, 3)), record.array("distortion", (4,), (5,)), width, height)
-    # OpenCV counts pixel centres as whole numbers, a Camera's lie at +0.5.
-    K = lens.pinhole_K + np.array([[0, 0, 0.5], [0, 0, 0.5], [0, 0, 0]])
+    K, distortion = record.array("K", (3, 3)), record.array("distortion", (4,), (5,))
     try:
-        camera = Camera(name, K, viewmat, width, height)
+        lens = Lens(K, distortion, width, height)
+        # OpenCV counts pixel centres as whole numbers, a Camera's lie at +0.5.
+        half = np.array([[0, 0, 0.5], [0, 0, 0.5], [0, 0, 0]])
+        camera = Camera(name, lens.pinhole_K + half, viewmat, width, height)
     except DS4DError as error:
         raise DatasetError(f"{record.where}: {error}") from None
     return Source(
