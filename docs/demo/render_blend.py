@@ -36,6 +36,7 @@ def import_clip(plan: dict[str, Any]) -> None:
     import_asset(plan["asset"], cameras=True, set_scene_time=True)
     setup_render(scene, "CYCLES", background=(1.0, 1.0, 1.0))
     scene.world.name = STUDIO_WORLD
+    scene.cycles.diffuse_bounces = 0  # direct light alone: no noise in few samples
     add_stage(plan["bounds"])
     add_orbit(plan["bounds"], plan["turn_frames"])
     scene.frame_end = scene.frame_start + plan["turn_frames"] - 1
@@ -56,7 +57,7 @@ def add_stage(bounds: dict[str, Any]) -> None:
     floor = bpy.data.objects.new("Floor", mesh)
     floor.location = (*bounds["center"][:2], bounds["floor"])
     stage.objects.link(floor)
-    floor.data.materials.append(diffuse_material("Floor", FLOOR_COLOR))
+    floor.data.materials.append(floor_material())
 
     sun = bpy.data.objects.new("Sun", bpy.data.lights.new("Sun", "SUN"))
     sun.data.energy = 3.0
@@ -67,6 +68,7 @@ def add_stage(bounds: dict[str, Any]) -> None:
 
     sky = bpy.data.worlds.new(STAGE_WORLD)
     sky.use_fake_user = True
+    sky.cycles_visibility.diffuse = False  # seen, but no light: that would be noise to sample
     if sky.node_tree is None:  # until Blender 5.0
         sky.use_nodes = True
     nodes, links = sky.node_tree.nodes, sky.node_tree.links
@@ -78,16 +80,22 @@ def add_stage(bounds: dict[str, Any]) -> None:
     bpy.data.worlds[STUDIO_WORLD].use_fake_user = True
 
 
-def diffuse_material(name: str, color: tuple[float, float, float]) -> bpy.types.Material:
-    material = bpy.data.materials.new(name)
+def floor_material() -> bpy.types.Material:
+    """Return a diffuse material that glows a little, so that shadows are not black."""
+    material = bpy.data.materials.new("Floor")
     if material.node_tree is None:  # until Blender 5.0
         material.use_nodes = True
     nodes, links = material.node_tree.nodes, material.node_tree.links
     nodes.clear()
-    shader = nodes.new("ShaderNodeBsdfDiffuse")
-    shader.inputs["Color"].default_value = (*color, 1.0)
+    both = nodes.new("ShaderNodeAddShader")
+    for index, kind in enumerate(("ShaderNodeBsdfDiffuse", "ShaderNodeEmission")):
+        shader = nodes.new(kind)
+        shader.inputs["Color"].default_value = (*FLOOR_COLOR, 1.0)
+        links.new(shader.outputs[0], both.inputs[index])
+    shader.inputs["Strength"].default_value = 0.3
+    material.cycles.emission_sampling = "NONE"  # the glow is no light: sampling it would be noise
     output = nodes.new("ShaderNodeOutputMaterial")
-    links.new(shader.outputs[0], output.inputs["Surface"])
+    links.new(both.outputs[0], output.inputs["Surface"])
     return material
 
 
@@ -100,7 +108,7 @@ def add_orbit(bounds: dict[str, Any], frames: int) -> None:
     camera.data.angle = math.radians(35.0)
     camera.parent = pivot
     elevation = math.radians(ORBIT_ELEVATION_DEGREES)
-    distance = 1.15 * bounds["radius"] / math.sin(math.radians(35.0) / 2)
+    distance = 0.9 * bounds["radius"] / math.sin(math.radians(35.0) / 2)
     camera.location = (0.0, -distance * math.cos(elevation), distance * math.sin(elevation))
     camera.rotation_euler = (math.radians(90.0) - elevation, 0.0, 0.0)
     camera.data.clip_end = 1000.0 * distance
@@ -131,13 +139,20 @@ def render_shots(plan: dict[str, Any]) -> None:
     for module in ("ds4d_blender", "ds4d_engine"):
         assert importlib.util.find_spec(module) is None, f"{module} must not be importable here"
     bpy.ops.wm.open_mainfile(filepath=plan["blend"])
-    total = sum(len(shot["frames"]) for shot in plan["shots"])
+    # Pictures of a camera and of the stage differ in cost; their samples tell when all is done.
+    total = sum(len(shot["frames"]) * samples_of(shot) for shot in plan["shots"])
     done = 0
     for shot in plan["shots"]:
         for index, frame in enumerate(shot["frames"]):
             render_frame(shot, frame, Path(shot["folder"]) / f"{index:04d}.png")
-            done += 1
+            done += samples_of(shot)
             say_progress(done, total, f"{shot['camera']}, frame {frame}")
+
+
+def samples_of(shot: dict[str, Any]) -> int:
+    """Return how many samples one picture of a shot takes."""
+    width, height = shot["size"]
+    return width * height * shot["samples"]
 
 
 def render_frame(shot: dict[str, Any], frame: int, target: Path) -> None:
