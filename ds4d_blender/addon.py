@@ -19,7 +19,7 @@ class DS4D_OT_import_asset(bpy.types.Operator, ImportHelper):
     bl_options = {"REGISTER", "UNDO"}  # noqa: RUF012  # Blender reads the class attribute
 
     filename_ext = ".ds4d"
-    filter_glob: StringProperty(default="*.ds4d", options={"HIDDEN"})  # noqa: F722
+    filter_glob: StringProperty(default="*.ds4d", options={"HIDDEN"})
     cameras: BoolProperty(
         name="Cameras",
         description="Also import the cameras the clip was fitted with",

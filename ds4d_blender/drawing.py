@@ -176,7 +176,9 @@ def _footprint(
     blur = [distance * distance * (pixel * pixel * LOW_PASS) for pixel in camera.pixel]
     sxx, sxy, syy = _sum(rows[0], rows[0]), _sum(rows[0], rows[1]), _sum(rows[1], rows[1])
     # det(A A^T) as a sum of squared minors does not cancel for needles; then the blur on top.
-    minors = [rows[0][i] * rows[1][j] - rows[0][j] * rows[1][i] for i, j in ((0, 1), (0, 2), (1, 2))]
+    minors = [
+        rows[0][i] * rows[1][j] - rows[0][j] * rows[1][i] for i, j in ((0, 1), (0, 2), (1, 2))
+    ]
     a = sxx + blur[0]
     determinant = _sum(minors, minors) + syy * blur[0] + a * blur[1]
     l11 = tree.math("SQRT", a)
@@ -239,9 +241,7 @@ def _quads(tree: Tree, points: Field) -> Field:
     u, v, _ = tree.separate(tree.attribute("ds4d_sigmas", "FLOAT_VECTOR"))
     l11, l21, l22 = tree.separate(tree.attribute("ds4d_factor", "FLOAT_VECTOR"))
     offset = tree.combine(l11 * u, l21 * u + l22 * v, 0.0)
-    quads = tree.output(
-        tree.node("GeometryNodeSetPosition", {"Geometry": quads, "Offset": offset})
-    )
+    quads = tree.output(tree.node("GeometryNodeSetPosition", {"Geometry": quads, "Offset": offset}))
     return tree.remove(quads, ["ds4d_factor", "ds4d_extent"])
 
 

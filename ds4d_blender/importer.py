@@ -63,9 +63,7 @@ def import_asset(
     return target
 
 
-def _add_splats(
-    asset: Asset, name: str, collection: bpy.types.Collection
-) -> bpy.types.Object:
+def _add_splats(asset: Asset, name: str, collection: bpy.types.Collection) -> bpy.types.Object:
     """Add the object that moves, or the still one where nothing moves; return it."""
     if len(asset.dynamic) == 0:
         return _add_cloud(asset.static, name, collection, asset.blend)

@@ -209,7 +209,9 @@ class Tree:
         """Tell whether the geometry has a named attribute."""
         return self.output(self.node("GeometryNodeInputNamedAttribute", {"Name": name}), "Exists")
 
-    def store(self, geometry: Field, name: str, kind: str, value: Any, selection: Any = True) -> Field:
+    def store(
+        self, geometry: Field, name: str, kind: str, value: Any, selection: Any = True
+    ) -> Field:
         """Write a named point attribute."""
         node = self.node(
             "GeometryNodeStoreNamedAttribute",

@@ -3,6 +3,8 @@
 
 from __future__ import annotations
 
+from itertools import pairwise
+
 import bpy
 import numpy as np
 from numpy.typing import NDArray
@@ -67,23 +69,21 @@ def _converted_from_mesh(name: str, count: int) -> bpy.types.PointCloud:
         group.nodes.new(kind)
         for kind in ("NodeGroupInput", "GeometryNodeMeshToPoints", "NodeGroupOutput")
     ]
-    for left, right in zip(nodes, nodes[1:], strict=False):
+    for left, right in pairwise(nodes):
         group.links.new(left.outputs[0], right.inputs[0])
     carrier = bpy.data.objects.new(name, mesh)
     bpy.context.scene.collection.objects.link(carrier)
     try:
         carrier.modifiers.new(name, "NODES").node_group = group
         # The geometry set owns the evaluated cloud: it has to outlive the copy.
-        geometry = carrier.evaluated_get(
-            bpy.context.evaluated_depsgraph_get()
-        ).evaluated_geometry()
+        geometry = carrier.evaluated_get(bpy.context.evaluated_depsgraph_get()).evaluated_geometry()
         cloud = geometry.pointcloud.copy()
     finally:
         bpy.data.objects.remove(carrier)
         bpy.data.meshes.remove(mesh)
         bpy.data.node_groups.remove(group)
     cloud.name = name
-    radius = cloud.attributes.get("radius")
-    if radius is not None:
-        cloud.attributes.remove(radius)
+    # The mesh leaves a selection, the node a radius.
+    for extra in [item.name for item in cloud.attributes if item.name != "position"]:
+        cloud.attributes.remove(cloud.attributes[extra])
     return cloud

@@ -82,9 +82,7 @@ def _setup_eevee(scene: bpy.types.Scene, samples: int) -> None:
     scene.render.filter_size = 0.0
 
 
-def _set_background(
-    scene: bpy.types.Scene, colour: Sequence[float], *, encoded: bool
-) -> None:
+def _set_background(scene: bpy.types.Scene, colour: Sequence[float], *, encoded: bool) -> None:
     world = scene.world or bpy.data.worlds.new("World")
     scene.world = world
     if world.node_tree is None:  # until Blender 5.0

@@ -3,9 +3,12 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 
 from ds4d_engine.seam import Asset, Camera, Gaussians, Motion
+from tests.blender.reference import rotation_matrices
 
 SH_C0 = 0.28209479177387814
 
@@ -16,8 +19,12 @@ def gaussians(count: int, *, seed: int = 1, bases: int = 0, inner: bool = False)
     u, v = rng.random((2, count)) * 2 * np.pi
     outer, tube = (0.0, 0.45) if inner else (1.0, 0.42)
     means = np.stack(
-        [(outer + tube * np.cos(v)) * np.cos(u), (outer + tube * np.cos(v)) * np.sin(u),
-         tube * np.sin(v)], axis=1,
+        [
+            (outer + tube * np.cos(v)) * np.cos(u),
+            (outer + tube * np.cos(v)) * np.sin(u),
+            tube * np.sin(v),
+        ],
+        axis=1,
     )
     quats = rng.normal(size=(count, 4))
     size = np.sqrt(1500 / max(count, 1))
@@ -55,9 +62,15 @@ def motion(start: Gaussians, frames: int, *, seed: int = 2, opacities: bool = Fa
 
 
 def camera(
-    name: str, eye: tuple[float, float, float], *, width: int = 96, height: int = 96,
-    focal: tuple[float, float] = (110.0, 110.0), centre: tuple[float, float] | None = None,
-    target: tuple[float, float, float] = (0.0, 0.0, -0.05), split: str = "train",
+    name: str,
+    eye: tuple[float, float, float],
+    *,
+    width: int = 96,
+    height: int = 96,
+    focal: tuple[float, float] = (110.0, 110.0),
+    centre: tuple[float, float] | None = None,
+    target: tuple[float, float, float] = (0.0, 0.0, -0.05),
+    split: str = "train",
 ) -> Camera:
     """A camera at `eye` that looks at `target`, Z up."""
     position = np.array(eye)
@@ -75,15 +88,31 @@ def camera(
 
 CAMERAS = (
     camera("square", (2.1, -2.5, 1.9)),
-    # Off-centre, wide, with non-square pixels, close enough for splats beside and behind it.
-    camera("odd", (-1.1, -1.2, 0.9), width=128, height=80, focal=(90.0, 105.0),
-           centre=(58.3, 47.9), split="test"),
+    # Off-centre, with non-square pixels.
+    camera(
+        "odd",
+        (-1.2, -0.9, 0.35),
+        width=128,
+        height=80,
+        focal=(90.0, 105.0),
+        centre=(58.3, 47.9),
+        split="test",
+    ),
+    # Among the splats: they lie in front, beyond every border, at the near plane and behind.
+    camera("inside", (1.0, 0.05, 0.1), width=96, height=64),
 )
 
 
 def asset(
-    static: int = 300, dynamic: int = 300, *, frames: int = 6, fps: float = 24.0,
-    frame_start: int = 1, blend: str = "linear", bases: int = 0, opacities: bool = False,
+    static: int = 300,
+    dynamic: int = 300,
+    *,
+    frames: int = 6,
+    fps: float = 24.0,
+    frame_start: int = 1,
+    blend: str = "linear",
+    bases: int = 0,
+    opacities: bool = False,
     cameras: tuple[Camera, ...] = CAMERAS,
 ) -> Asset:
     """An asset of a still torus and a moving ball."""
@@ -100,3 +129,31 @@ def asset(
         blend=blend,
         provenance={"test": True},
     )
+
+
+def transformed(source: Gaussians, matrix: np.ndarray) -> Gaussians:
+    """The Gaussians under any invertible affine map [4,4]: their covariances deform with it."""
+    linear = matrix[:3, :3]
+    axes = linear @ rotation_matrices(source.quats.astype(float)) * source.scales[:, None, :]
+    variances, directions = np.linalg.eigh(axes @ axes.transpose(0, 2, 1))
+    directions *= np.sign(np.linalg.det(directions))[:, None, None]
+    return replace(
+        source,
+        means=source.means @ linear.T + matrix[:3, 3],
+        quats=quaternions(directions),
+        scales=np.sqrt(np.maximum(variances, 0)),
+    )
+
+
+def quaternions(rotations: np.ndarray) -> np.ndarray:
+    """[N,3,3] -> [N,4] wxyz: the eigenvector of the largest eigenvalue (Bar-Itzhack 2000)."""
+    R = rotations.transpose(1, 2, 0)
+    K = np.array(
+        [
+            [R[0, 0] + R[1, 1] + R[2, 2], R[2, 1] - R[1, 2], R[0, 2] - R[2, 0], R[1, 0] - R[0, 1]],
+            [R[2, 1] - R[1, 2], R[0, 0] - R[1, 1] - R[2, 2], R[0, 1] + R[1, 0], R[0, 2] + R[2, 0]],
+            [R[0, 2] - R[2, 0], R[0, 1] + R[1, 0], R[1, 1] - R[0, 0] - R[2, 2], R[1, 2] + R[2, 1]],
+            [R[1, 0] - R[0, 1], R[0, 2] + R[2, 0], R[1, 2] + R[2, 1], R[2, 2] - R[0, 0] - R[1, 1]],
+        ]
+    )
+    return np.linalg.eigh(K.transpose(2, 0, 1))[1][:, :, -1]

@@ -1,0 +1,26 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""A clean Blender for every test, away from the user's own settings."""
+
+from __future__ import annotations
+
+import os
+import tempfile
+from collections.abc import Iterator
+
+import pytest
+
+# Blender reads this once, when bpy is imported.
+_RESOURCES = tempfile.TemporaryDirectory()
+os.environ.setdefault("BLENDER_USER_RESOURCES", _RESOURCES.name)
+
+import bpy  # noqa: E402
+
+
+@pytest.fixture(autouse=True)
+def scene() -> Iterator[bpy.types.Scene]:
+    """An empty scene of factory settings; renders use one thread."""
+    bpy.ops.wm.read_factory_settings(use_empty=True)
+    scene = bpy.context.scene
+    scene.render.threads_mode = "FIXED"
+    scene.render.threads = 1
+    yield scene

@@ -1,0 +1,74 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""The add-on as Blender sees it."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import bpy
+import pytest
+
+import ds4d_blender
+from ds4d_engine.seam import write_asset
+from tests.blender.synthetic import asset
+
+
+@pytest.fixture
+def registered() -> Iterator[None]:
+    ds4d_blender.register()
+    yield
+    ds4d_blender.unregister()
+
+
+def residue() -> set[str]:
+    """Return every trace of the add-on among Blender's types and operators."""
+    types = {name for name in dir(bpy.types) if name.startswith("DS4D_")}
+    operators = {f"ds4d.{name}" for name in dir(bpy.ops.ds4d)}
+    scene = {item.identifier for item in bpy.types.Scene.bl_rna.properties}
+    scene = {name for name in scene if "ds4d" in name}
+    menu = bpy.types.TOPBAR_MT_file_import._dyn_ui_initialize()
+    entries = {f.__module__ for f in menu if "ds4d" in f.__module__}
+    return types | operators | scene | entries
+
+
+def test_registering_twice_leaves_no_residue() -> None:
+    assert not residue()
+    for _ in range(2):
+        ds4d_blender.register()
+        assert "ds4d.import_asset" in residue()
+        ds4d_blender.unregister()
+        assert not residue()
+
+
+@pytest.mark.usefixtures("registered")
+def test_operator_imports_and_selects_the_asset(tmp_path: Path, scene: bpy.types.Scene) -> None:
+    write_asset(tmp_path / "clip.ds4d", asset(4, 4, frames=7, frame_start=2))
+    result = bpy.ops.ds4d.import_asset(
+        filepath=str(tmp_path / "clip.ds4d"), cameras=True, set_scene_time=True, set_resolution=True
+    )
+    assert result == {"FINISHED"}
+    assert bpy.context.view_layer.objects.active.name == "clip"
+    assert [target.name for target in bpy.context.selected_objects] == ["clip"]
+    assert (scene.frame_start, scene.frame_end) == (2, 8)
+    assert scene.camera.name == "odd"
+
+
+@pytest.mark.usefixtures("registered")
+def test_operator_reports_a_bad_file_in_one_sentence(tmp_path: Path) -> None:
+    path = tmp_path / "broken.ds4d"
+    path.write_text("nonsense")
+    # Blender raises an operator's error report as a RuntimeError in Python.
+    with pytest.raises(RuntimeError) as raised:
+        bpy.ops.ds4d.import_asset(filepath=str(path))
+    message = str(raised.value).strip()
+    assert "broken.ds4d" in message
+    assert "Traceback" not in message and "\n" not in message
+
+
+def test_importing_the_package_alone_imports_no_blender() -> None:
+    script = "import sys, ds4d_blender; sys.exit('bpy' in sys.modules)"
+    root = Path(__file__).resolve().parents[2]
+    subprocess.run([sys.executable, "-c", script], cwd=root, check=True)

@@ -1,0 +1,210 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Cycles renders of imported splats against an independent reference renderer."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from pathlib import Path
+
+import bpy
+import mathutils
+import numpy as np
+import pytest
+
+from ds4d_blender.cameras import use_camera
+from ds4d_blender.importer import import_asset
+from ds4d_blender.rendering import setup_render
+from ds4d_engine.seam import Asset, Camera, write_asset
+from tests.blender import reference
+from tests.blender.observe import drawn, rendered
+from tests.blender.synthetic import CAMERAS, asset, camera, transformed
+
+REQUIRED_DB = 60.0
+
+
+def imported(clip: Asset, folder: Path) -> bpy.types.Object:
+    write_asset(folder / "clip.ds4d", clip)
+    return import_asset(folder / "clip.ds4d", cameras=True, set_scene_time=True)
+
+
+def look(scene: bpy.types.Scene, view: Camera) -> None:
+    use_camera(scene, bpy.data.objects[view.name])
+
+
+def quality(
+    scene: bpy.types.Scene, folder: Path, expected: tuple[np.ndarray, np.ndarray], grey: float
+) -> float:
+    """Return the PSNR in dB, in encoded values, of a render against (colours, alphas)."""
+    colours, alphas = expected
+    linear = rendered(scene, folder)[..., :3]
+    truth = colours + (1 - alphas[..., None]) * reference.decode_srgb(np.float64(grey))
+    return reference.psnr(*(np.clip(reference.encode_srgb(x), 0, 1) for x in (linear, truth)))
+
+
+@pytest.mark.parametrize("background", [0.0, 1.0])
+@pytest.mark.parametrize("view", CAMERAS, ids=lambda view: view.name)
+def test_cycles_agrees_with_the_reference(
+    scene: bpy.types.Scene, tmp_path: Path, view: Camera, background: float
+) -> None:
+    clip = asset(500, 500)
+    imported(clip, tmp_path)
+    look(scene, view)
+    setup_render(scene, "CYCLES", background=(background,) * 3)
+    scene.frame_set(clip.frame_start + 2, subframe=0.5)
+    expected = reference.render(clip.at(2.5), view)
+    assert quality(scene, tmp_path, expected, background) > REQUIRED_DB
+
+
+def test_transparent_film_holds_premultiplied_colours_and_alphas(
+    scene: bpy.types.Scene, tmp_path: Path
+) -> None:
+    clip = asset(300, 300)
+    imported(clip, tmp_path)
+    look(scene, CAMERAS[0])
+    setup_render(scene, "CYCLES")
+    colours, alphas = reference.render(clip.frame(0), CAMERAS[0])
+    image = rendered(scene, tmp_path)
+    assert reference.psnr(image[..., :3], colours) > REQUIRED_DB
+    assert reference.psnr(image[..., 3], alphas) > REQUIRED_DB
+
+
+def test_srgb_assets_show_their_encoded_blend_with_the_raw_view(
+    scene: bpy.types.Scene, tmp_path: Path
+) -> None:
+    clip = asset(0, 300, blend="srgb")
+    imported(clip, tmp_path)
+    look(scene, CAMERAS[0])
+    setup_render(scene, "CYCLES", background=(1, 1, 1), view_transform="Raw")
+    colours, alphas = reference.render(clip.frame(0), CAMERAS[0], blend="srgb")
+    truth = colours + 1 - alphas[..., None]
+    assert reference.psnr(rendered(scene, tmp_path)[..., :3], truth) > REQUIRED_DB
+
+
+@pytest.mark.parametrize(
+    "matrix",
+    [
+        mathutils.Matrix.LocRotScale(
+            (0.2, -0.3, 0.1), mathutils.Euler((0.3, 0.5, 1.2)), (0.5,) * 3
+        ),
+        mathutils.Matrix.LocRotScale((0.1, 0, 0), mathutils.Euler((0, 0.4, 0)), (1.4, 0.6, 0.9)),
+    ],
+    ids=["similarity", "uneven scale"],
+)
+def test_splats_follow_the_transform_of_their_object(
+    scene: bpy.types.Scene, tmp_path: Path, matrix: mathutils.Matrix
+) -> None:
+    clip = asset(200, 200)
+    target = imported(clip, tmp_path)
+    target.matrix_world = matrix
+    look(scene, CAMERAS[0])
+    setup_render(scene, "CYCLES", background=(0, 0, 0))
+    moved = transformed(clip.frame(0), np.array(matrix))
+    expected = reference.render(moved, CAMERAS[0])
+    assert quality(scene, tmp_path, expected, 0.0) > REQUIRED_DB
+
+
+def test_low_pass_follows_resolution_percentage(scene: bpy.types.Scene, tmp_path: Path) -> None:
+    clip = asset(200, 200)
+    imported(clip, tmp_path)
+    view = CAMERAS[0]
+    look(scene, view)
+    scene.render.resolution_percentage = 50
+    setup_render(scene, "CYCLES", background=(0, 0, 0))
+    half = replace(
+        view,
+        K=np.diag([0.5, 0.5, 1.0]) @ view.K,
+        width=view.width // 2,
+        height=view.height // 2,
+    )
+    expected = reference.render(clip.frame(0), half)
+    assert quality(scene, tmp_path, expected, 0.0) > REQUIRED_DB
+
+
+def test_camera_with_vertical_sensor_fit_agrees_with_the_reference(
+    scene: bpy.types.Scene, tmp_path: Path
+) -> None:
+    view = camera("tall", (1.5, -1.8, 1.2), width=64, height=96, focal=(100, 100))
+    clip = asset(200, 200, cameras=(view,))
+    imported(clip, tmp_path)
+    look(scene, view)
+    data = scene.camera.data
+    data.sensor_fit = "VERTICAL"
+    data.sensor_height = 24.0
+    data.lens = 100.0 * 24.0 / view.height
+    setup_render(scene, "CYCLES", background=(0, 0, 0))
+    expected = reference.render(clip.frame(0), view)
+    assert quality(scene, tmp_path, expected, 0.0) > REQUIRED_DB
+
+
+def covariances(mesh: bpy.types.Mesh, to_camera: np.ndarray) -> np.ndarray:
+    """Return the covariances [N,2,2] in the image plane that the corners of the quads imply."""
+    count = len(mesh.vertices)
+    corners, sigmas = np.empty(count * 3, np.float32), np.empty(count * 3, np.float32)
+    mesh.vertices.foreach_get("co", corners)
+    mesh.attributes["ds4d_sigmas"].data.foreach_get("vector", sigmas)
+    local = (corners.reshape(-1, 3) @ to_camera[:3, :3].T + to_camera[:3, 3])[:, :2]
+    local, sigmas = local.reshape(-1, 4, 2), sigmas.reshape(-1, 4, 3)[..., :2]
+    offsets = local - local.mean(axis=1, keepdims=True)
+    factors = np.linalg.pinv(sigmas) @ offsets
+    return factors.transpose(0, 2, 1) @ factors
+
+
+def test_orthographic_camera_sees_parallel_projections(
+    scene: bpy.types.Scene, tmp_path: Path
+) -> None:
+    clip = asset(100, 0)
+    target = imported(clip, tmp_path)
+    look(scene, CAMERAS[0])
+    setup_render(scene, "CYCLES")
+    scene.camera.data.type = "ORTHO"
+    scene.camera.data.ortho_scale = 4.0
+    bpy.context.view_layer.update()
+    to_camera = np.array(scene.camera.matrix_world.inverted())
+    axes = to_camera[:3, :3] @ reference.rotation_matrices(clip.static.quats.astype(float))
+    axes = (axes * clip.static.scales[:, None, :])[:, :2]
+    pixel = 4.0 / CAMERAS[0].width
+    expected = axes @ axes.transpose(0, 2, 1) + 0.3 * pixel**2 * np.eye(2)
+    found = covariances(drawn(target), to_camera)
+    visible = clip.static.opacities > 1 / 255
+    assert np.abs(found - expected)[visible].max() < 1e-5
+
+
+def test_splats_at_the_camera_and_behind_it_have_no_size(
+    scene: bpy.types.Scene, tmp_path: Path
+) -> None:
+    clip = asset(200, 0)
+    target = imported(clip, tmp_path)
+    near = CAMERAS[2]
+    look(scene, near)
+    setup_render(scene, "CYCLES")
+    depths = (clip.static.means @ near.viewmat[:3, :3].T + near.viewmat[:3, 3])[:, 2]
+    assert (depths < 0.01).any() and (depths > 0.01).any()
+    mesh = drawn(target)
+    corners = np.array([vertex.co for vertex in mesh.vertices]).reshape(-1, 4, 3)
+    sizes = np.ptp(corners, axis=1).max(axis=1)
+    assert np.array_equal(sizes > 1e-5, depths > 0.01)
+
+
+def test_sorting_puts_the_farthest_splat_first(scene: bpy.types.Scene, tmp_path: Path) -> None:
+    target = imported(asset(50, 50), tmp_path)
+    look(scene, CAMERAS[0])
+    setup_render(scene, "EEVEE")
+    centres = np.array([vertex.co for vertex in drawn(target).vertices]).reshape(-1, 4, 3).mean(1)
+    depths = centres @ CAMERAS[0].viewmat[2, :3]
+    assert (np.diff(depths) < 1e-5).all()
+    setup_render(scene, "CYCLES")
+    centres = np.array([vertex.co for vertex in drawn(target).vertices]).reshape(-1, 4, 3).mean(1)
+    assert (np.diff(centres @ CAMERAS[0].viewmat[2, :3]) > 1e-5).any()
+
+
+def test_without_a_camera_the_points_stay(scene: bpy.types.Scene, tmp_path: Path) -> None:
+    write_asset(tmp_path / "clip.ds4d", asset(20, 20))
+    target = import_asset(tmp_path / "clip.ds4d")
+    geometry = target.evaluated_get(bpy.context.evaluated_depsgraph_get()).evaluated_geometry()
+    assert len(geometry.pointcloud.points) == 40
+    assert geometry.mesh is None
+
+
+def test_unknown_engine_is_refused(scene: bpy.types.Scene) -> None:
+    with pytest.raises(ValueError, match="CYCLES or EEVEE"):
+        setup_render(scene, "LUXCORE")
