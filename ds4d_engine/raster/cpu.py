@@ -114,6 +114,7 @@ class _Composite(torch.autograd.Function):
         image = torch.empty(height, width, colors.shape[1])
         alphas = torch.empty(height, width)
         image_depths = torch.empty((height, width) if with_depth else (0, 0))
+        stops = np.empty((height, width), np.float32)
         run_interleaved(
             tile_kernels.composite_forward,
             len(tile_ends) - 1,
@@ -127,9 +128,10 @@ class _Composite(torch.autograd.Function):
             image.numpy(),
             alphas.numpy(),
             image_depths.numpy(),
+            stops,
         )
         ctx.save_for_backward(image, alphas, image_depths)
-        ctx.bins, ctx.view, ctx.with_depth = bins, view, with_depth
+        ctx.bins, ctx.stops, ctx.view, ctx.with_depth = bins, stops, view, with_depth
         ctx.means2d = means2d if with_absolute else None
         ctx.count, ctx.channels = colors.shape
         return image, alphas, image_depths
@@ -155,6 +157,7 @@ class _Composite(torch.autograd.Function):
             ctx.view.width,
             ctx.view.height,
             *(x.numpy() for x in ctx.saved_tensors),
+            ctx.stops,
             *(_array(x) for x in (g_image, g_alphas, g_depths)),
             rows,
             with_absolute,

@@ -26,19 +26,22 @@ ALPHA_MIN = F32(conventions.ALPHA_MIN)
 ALPHA_MAX = F32(conventions.ALPHA_MAX)
 STOP = F32(conventions.TRANSMITTANCE_STOP)
 
-# Planes of the workspace.
-P1 = U64(64)
-P2 = U64(128)
-P3 = U64(192)
-P4 = U64(256)
-P5 = U64(320)
-P6 = U64(384)
-P7 = U64(448)
+FUSED = 3
+"""Channels handled in the innermost loop; a splat always has at least so many, zero or not."""
 
-# exp(-s) for 0 <= s <= 5.6 (beyond ln 255 = 5.54 alpha is below the cut-off): a polynomial in
-# y = -s/4, raised to the fourth power. Relative error below 1e-6.
-S_MAX = F32(5.6)
-MINUS_QUARTER = F32(-0.25)
+CHECK_EVERY = 16
+"""Splats between two looks at whether a whole tile has become opaque."""
+
+NEVER = F32(1e9)
+EIGHTH = F32(0.125)
+QUARTER = F32(0.25)
+
+# Planes of a workspace.
+P1, P2, P3, P4, P5, P6, P7, P8, P9, P10 = (U64(PIXELS * plane) for plane in range(1, 11))
+
+# exp(4y) for -1.4 <= y <= 0 (below, at -ln 255 / 4 = -1.385, alpha is under the cut-off): a
+# polynomial raised to the fourth power. Relative error below 1e-6.
+Y_MIN = F32(-1.4)
 
 
 def _exp_coefficients() -> list[np.float32]:
@@ -52,11 +55,44 @@ E0, E1, E2, E3, E4, E5, E6, E7 = _exp_coefficients()
 
 
 @inlined
-def _exp_minus(s):  # type: ignore[no-untyped-def]
-    y = MINUS_QUARTER * (s if s < S_MAX else S_MAX)
+def _exp4(y):  # type: ignore[no-untyped-def]
+    """Return exp(4y). Above 0, where only rounding leads, it is right too."""
+    y = y if y > Y_MIN else Y_MIN
     p = ((((((E7 * y + E6) * y + E5) * y + E4) * y + E3) * y + E2) * y + E1) * y + E0
     p = p * p
     return p * p
+
+
+@inlined
+def _pixel_range(row_start, row_stop):  # type: ignore[no-untyped-def]
+    """Return the first and last+1 lane of a tile's rows, widened to whole pairs of rows.
+
+    So the loops over lanes have multiples of sixteen steps: no remainder of a vector.
+    """
+    first = max(row_start, 0) >> 1
+    last = (min(row_stop, TILE) + 1) >> 1
+    return U64(first * 2 * TILE), U64(last * 2 * TILE)
+
+
+@inlined
+def _highest(ws, plane):  # type: ignore[no-untyped-def]
+    most = ZERO
+    for i in range(PIXELS):
+        most = max(most, ws[plane + U64(i)])
+    return most
+
+
+@inlined
+def _place_pixels(ws, top, left, height, width):  # type: ignore[no-untyped-def]
+    """Start a tile: full transmittance, pixel centres; pixels outside the image have ended."""
+    for i in range(PIXELS):
+        row = top + i // TILE
+        column = left + i % TILE
+        ws[U64(i)] = ONE
+        ws[P1 + U64(i)] = NEVER if (row < height and column < width) else ZERO
+        ws[P2 + U64(i)] = ZERO
+        ws[P3 + U64(i)] = F32(column) + HALF
+        ws[P4 + U64(i)] = F32(row) + HALF
 
 
 @kernel
@@ -96,7 +132,7 @@ def bin_splats(  # type: ignore[no-untyped-def]
     `depth_bits` are the depths' bits as uint32: for positive floats the order is the same.
 
     Returns:
-        splat_ids [n] of the n drawn splats, front to back; packed [n,6+channels];
+        splat_ids [n] of the n drawn splats, front to back; packed [n,6+planes] (channels, depth, zeros up to three);
         boxes [n,4] pixel columns and rows x0, x1, y0, y1; tile_ends [tiles+1]: tile t owns
         entries tile_ends[t]..tile_ends[t+1]-1 of `entries` (positions in splat_ids) and
         `slots` (where the entry's gradient goes); slot_ends [n+1]: splat k owns the slots
@@ -118,7 +154,8 @@ def bin_splats(  # type: ignore[no-untyped-def]
     channels = colors.shape[1]
     splat_ids = np.empty(n, np.int32)
     boxes = np.empty((n, 4), np.int32)
-    packed = np.empty((n, PARAMETERS + channels + (1 if with_depth else 0)), np.float32)
+    planes = max(channels + (1 if with_depth else 0), FUSED)
+    packed = np.empty((n, PARAMETERS + planes), np.float32)
     slot_ends = np.empty(n + 1, np.int64)
     slot_ends[0] = 0
     tile_ends = np.zeros(across * down + 1, np.int64)
@@ -137,6 +174,7 @@ def bin_splats(  # type: ignore[no-untyped-def]
         packed[k, 3] = b
         packed[k, 4] = c
         packed[k, 5] = opacity
+        packed[k, PARAMETERS : PARAMETERS + FUSED] = ZERO
         for channel in range(channels):
             packed[k, PARAMETERS + channel] = colors[i, channel]
         if with_depth:
@@ -185,97 +223,81 @@ def bin_splats(  # type: ignore[no-untyped-def]
 
 @kernel
 def composite_forward(  # type: ignore[no-untyped-def]
-    first, tiles, step, packed, boxes, tile_ends, entries, width, height, colors, alphas, depths
-):
+    first, tiles, step, packed, boxes, tile_ends, entries, width, height, colors, alphas, depths,
+    stops,
+):  # fmt: skip
     """Composite tiles first, first+step, ... front to back.
 
-    Writes colors [H,W,C], alphas [H,W] and, where a splat has one channel more than C,
-    depths [H,W].
+    Writes colors [H,W,C], alphas [H,W], depths [H,W] unless it is empty, and stops [H,W]: the
+    entry of its tile at which a pixel became opaque, or NEVER.
     """
     across = (width + TILE - 1) // TILE
     planes = packed.shape[1] - PARAMETERS
     channels = colors.shape[2]
-    # Planes: transmittance, live (0 or 1), weight, column, row.
-    ws = np.empty(PIXELS * 5, np.float32)
-    for i in range(PIXELS):
-        ws[192 + i] = F32(i % TILE)
-        ws[256 + i] = F32(i // TILE)
-    sums = np.empty(PIXELS * planes, np.float32)
+    # Planes: transmittance, stop, weight, x, y, then the sum of each channel.
+    ws = np.empty(PIXELS * (5 + planes), np.float32)
     for t in range(first, tiles, step):
         top = (t // across) * TILE
         left = (t % across) * TILE
-        for i in range(2 * PIXELS):
-            ws[i] = ONE
+        _place_pixels(ws, top, left, height, width)
         for i in range(PIXELS * planes):
-            sums[i] = ZERO
+            ws[P5 + U64(i)] = ZERO
         begin = tile_ends[t]
         for entry in range(begin, tile_ends[t + 1]):
             k = entries[entry]
-            a = HALF * packed[k, 2]
-            b = packed[k, 3]
-            c = HALF * packed[k, 4]
+            x = packed[k, 0]
+            y = packed[k, 1]
+            a = EIGHTH * packed[k, 2]
+            b = QUARTER * packed[k, 3]
+            c = EIGHTH * packed[k, 4]
             opacity = packed[k, 5]
-            start = U64(max(boxes[k, 2] - top, 0) * TILE)
-            stop = U64(min(boxes[k, 3] - top, TILE) * TILE)
-            x = packed[k, 0] - F32(left) - HALF
-            y = packed[k, 1] - F32(top) - HALF
+            red = packed[k, 6]
+            green = packed[k, 7]
+            blue = packed[k, 8]
+            start, stop = _pixel_range(boxes[k, 2] - top, boxes[k, 3] - top)
+            e = F32(entry - begin)
             for i in range(start, stop):
                 dx = x - ws[P3 + i]
                 dy = y - ws[P4 + i]
-                s = a * dx * dx + b * dx * dy + c * dy * dy
-                alpha = opacity * _exp_minus(s)
+                alpha = opacity * _exp4(-(dx * (a * dx + b * dy) + c * dy * dy))
                 alpha = alpha if alpha < ALPHA_MAX else ALPHA_MAX
                 left_over = ws[i]
-                seen = (alpha >= ALPHA_MIN) & (s >= ZERO)
-                ends = seen & (left_over * (ONE - alpha) <= STOP)
-                live = ws[P1 + i]
-                live = ZERO if ends else live
-                weight = alpha * left_over * live if seen else ZERO
-                ws[P1 + i] = live
+                seen = alpha >= ALPHA_MIN
+                ended = e if seen & (left_over * (ONE - alpha) <= STOP) else NEVER
+                # A minimum, not an assignment under a condition: that would be compiled to a
+                # masked store, which the next splat's load would have to wait for.
+                until = ws[P1 + i]
+                until = until if until < ended else ended
+                weight = alpha * left_over if seen & (until > e) else ZERO
+                ws[P1 + i] = until
                 ws[P2 + i] = weight
                 ws[i] = left_over - weight
-            for channel in range(planes):
-                value = packed[k, PARAMETERS + channel]
-                plane = U64(channel * PIXELS)
+                ws[P5 + i] += weight * red
+                ws[P6 + i] += weight * green
+                ws[P7 + i] += weight * blue
+            for p in range(FUSED, planes):
+                value = packed[k, PARAMETERS + p]
+                plane = P5 + U64(p * PIXELS)
                 for i in range(start, stop):
-                    sums[plane + i] += value * ws[P2 + i]
-            if (entry - begin) & 15 == 15:
-                most = ZERO
-                for i in range(PIXELS):
-                    most = max(most, ws[P1 + U64(i)])
-                if most == ZERO:
-                    break
+                    ws[plane + i] += value * ws[P2 + i]
+            if int(entry - begin) % CHECK_EVERY == CHECK_EVERY - 1 and _highest(ws, P1) < NEVER:
+                break
         for row in range(min(TILE, height - top)):
             for column in range(min(TILE, width - left)):
                 i = row * TILE + column
                 alphas[top + row, left + column] = ONE - ws[i]
-                for channel in range(channels):
-                    colors[top + row, left + column, channel] = sums[channel * PIXELS + i]
-                if planes > channels:
-                    depths[top + row, left + column] = sums[channels * PIXELS + i]
+                stops[top + row, left + column] = ws[64 + i]
+                for p in range(channels):
+                    colors[top + row, left + column, p] = ws[(5 + p) * PIXELS + i]
+                if depths.shape[0] > 0:
+                    depths[top + row, left + column] = ws[(5 + channels) * PIXELS + i]
 
 
 @kernel
 def composite_backward(  # type: ignore[no-untyped-def]
-    first,
-    tiles,
-    step,
-    packed,
-    boxes,
-    tile_ends,
-    entries,
-    slots,
-    width,
-    height,
-    colors,
-    alphas,
-    depths,
-    g_colors,
-    g_alphas,
-    g_depths,
-    gradients,
-    with_absolute,
-):
+    first, tiles, step, packed, boxes, tile_ends, entries, slots, width, height, colors, alphas,
+    depths, stops, g_colors, g_alphas, g_depths, gradients, with_absolute,
+):  # fmt: skip
     """Write one row of `gradients` per entry of tiles first, first+step, ...
 
     Columns: x, y, conic (3), opacity, channels, and with `with_absolute` the sums over pixels
@@ -285,13 +307,9 @@ def composite_backward(  # type: ignore[no-untyped-def]
     across = (width + TILE - 1) // TILE
     planes = packed.shape[1] - PARAMETERS
     channels = colors.shape[2]
-    # Planes: transmittance, live, gradient times what lies behind, gradient times the
-    # splat's channels, column, row, weight, gradient of the exponent.
-    ws = np.empty(PIXELS * 8, np.float32)
-    for i in range(PIXELS):
-        ws[256 + i] = F32(i % TILE)
-        ws[320 + i] = F32(i // TILE)
-    g_planes = np.empty(PIXELS * planes, np.float32)
+    # Planes: transmittance, stop, gradient times what lies behind, x, y, weight, gradient of
+    # the exponent, gradient times the channels beyond the third, then each channel's gradient.
+    ws = np.empty(PIXELS * (8 + planes), np.float32)
     for t in range(first, tiles, step):
         begin = tile_ends[t]
         end = tile_ends[t + 1]
@@ -299,116 +317,119 @@ def composite_backward(  # type: ignore[no-untyped-def]
             continue
         top = (t // across) * TILE
         left = (t % across) * TILE
-        for i in range(PIXELS):
-            ws[i] = ONE
-        for i in range(PIXELS, 3 * PIXELS):
-            ws[i] = ZERO
-        for i in range(PIXELS * planes):
-            g_planes[i] = ZERO
+        _place_pixels(ws, top, left, height, width)
+        for i in range(PIXELS * (1 + planes)):
+            ws[P7 + U64(i)] = ZERO
         for row in range(min(TILE, height - top)):
             for column in range(min(TILE, width - left)):
                 i = row * TILE + column
                 h = top + row
                 w = left + column
                 behind = (alphas[h, w] - ONE) * g_alphas[h, w]
-                for channel in range(channels):
-                    g = g_colors[h, w, channel]
-                    g_planes[channel * PIXELS + i] = g
-                    behind += g * colors[h, w, channel]
-                if planes > channels:
-                    g_planes[channels * PIXELS + i] = g_depths[h, w]
+                for p in range(channels):
+                    g = g_colors[h, w, p]
+                    ws[(8 + p) * PIXELS + i] = g
+                    behind += g * colors[h, w, p]
+                if depths.shape[0] > 0:
+                    ws[(8 + channels) * PIXELS + i] = g_depths[h, w]
                     behind += g_depths[h, w] * depths[h, w]
-                ws[64 + i] = ONE
+                ws[64 + i] = stops[h, w]
                 ws[128 + i] = behind
-        entry = begin
-        while entry < end:
+        bound = min(end, begin + np.int64(_highest(ws, P1)))
+        for entry in range(begin, bound):
             k = entries[entry]
+            x = packed[k, 0]
+            y = packed[k, 1]
             ca = packed[k, 2]
-            b = packed[k, 3]
+            cb = packed[k, 3]
             cc = packed[k, 4]
-            a = HALF * ca
-            c = HALF * cc
+            a = EIGHTH * ca
+            b = QUARTER * cb
+            c = EIGHTH * cc
             opacity = packed[k, 5]
-            start = U64(max(boxes[k, 2] - top, 0) * TILE)
-            stop = U64(min(boxes[k, 3] - top, TILE) * TILE)
-            x = packed[k, 0] - F32(left) - HALF
-            y = packed[k, 1] - F32(top) - HALF
-            for i in range(start, stop):
-                ws[P3 + i] = ZERO
-            for channel in range(planes):
-                value = packed[k, PARAMETERS + channel]
-                plane = U64(channel * PIXELS)
+            red = packed[k, 6]
+            green = packed[k, 7]
+            blue = packed[k, 8]
+            start, stop = _pixel_range(boxes[k, 2] - top, boxes[k, 3] - top)
+            e = F32(entry - begin)
+            if planes > FUSED:
                 for i in range(start, stop):
-                    ws[P3 + i] += value * g_planes[plane + i]
+                    ws[P7 + i] = ZERO
+                for p in range(FUSED, planes):
+                    value = packed[k, PARAMETERS + p]
+                    plane = P8 + U64(p * PIXELS)
+                    for i in range(start, stop):
+                        ws[P7 + i] += value * ws[plane + i]
             sum_1 = ZERO
             sum_x = ZERO
             sum_y = ZERO
             sum_xx = ZERO
             sum_xy = ZERO
             sum_yy = ZERO
+            sum_red = ZERO
+            sum_green = ZERO
+            sum_blue = ZERO
             for i in range(start, stop):
-                dx = x - ws[P4 + i]
-                dy = y - ws[P5 + i]
-                s = a * dx * dx + b * dx * dy + c * dy * dy
-                raw = opacity * _exp_minus(s)
+                dx = x - ws[P3 + i]
+                dy = y - ws[P4 + i]
+                raw = opacity * _exp4(-(dx * (a * dx + b * dy) + c * dy * dy))
                 alpha = raw if raw < ALPHA_MAX else ALPHA_MAX
                 left_over = ws[i]
-                seen = (alpha >= ALPHA_MIN) & (s >= ZERO)
-                ends = seen & (left_over * (ONE - alpha) <= STOP)
-                live = ws[P1 + i]
-                live = ZERO if ends else live
-                weight = alpha * left_over * live if seen else ZERO
-                g_value = ws[P3 + i]
+                alive = (alpha >= ALPHA_MIN) & (ws[P1 + i] > e)
+                weight = alpha * left_over if alive else ZERO
+                g_red = ws[P8 + i]
+                g_green = ws[P9 + i]
+                g_blue = ws[P10 + i]
+                g_value = ws[P7 + i] + red * g_red + green * g_green + blue * g_blue
                 behind = ws[P2 + i] - weight * g_value
                 g_alpha = left_over * g_value - behind / (ONE - alpha)
-                g_s = -raw * g_alpha * live if (seen & (raw <= ALPHA_MAX)) else ZERO
-                ws[P1 + i] = live
+                g_s = raw * g_alpha if alive & (raw <= ALPHA_MAX) else ZERO
                 ws[i] = left_over - weight
                 ws[P2 + i] = behind
-                ws[P6 + i] = weight
-                ws[P7 + i] = g_s
+                ws[P5 + i] = weight
+                ws[P6 + i] = g_s
+                sum_red += weight * g_red
+                sum_green += weight * g_green
+                sum_blue += weight * g_blue
+                g_x = g_s * dx
+                g_y = g_s * dy
                 sum_1 += g_s
-                sum_x += g_s * dx
-                sum_xx += g_s * dx * dx
-                sum_y += g_s * dy
-                sum_xy += g_s * dx * dy
-                sum_yy += g_s * dy * dy
+                sum_x += g_x
+                sum_y += g_y
+                sum_xx += g_x * dx
+                sum_xy += g_x * dy
+                sum_yy += g_y * dy
             slot = slots[entry]
-            gradients[slot, 0] = ca * sum_x + b * sum_y
-            gradients[slot, 1] = b * sum_x + cc * sum_y
-            gradients[slot, 2] = HALF * sum_xx
-            gradients[slot, 3] = sum_xy
-            gradients[slot, 4] = HALF * sum_yy
-            gradients[slot, 5] = -sum_1 / opacity
-            for channel in range(planes):
+            gradients[slot, 0] = -(ca * sum_x + cb * sum_y)
+            gradients[slot, 1] = -(cb * sum_x + cc * sum_y)
+            gradients[slot, 2] = -HALF * sum_xx
+            gradients[slot, 3] = -sum_xy
+            gradients[slot, 4] = -HALF * sum_yy
+            gradients[slot, 5] = sum_1 / opacity
+            gradients[slot, 6] = sum_red
+            gradients[slot, 7] = sum_green
+            gradients[slot, 8] = sum_blue
+            for p in range(FUSED, planes):
                 total = ZERO
-                plane = U64(channel * PIXELS)
+                plane = P8 + U64(p * PIXELS)
                 for i in range(start, stop):
-                    total += ws[P6 + i] * g_planes[plane + i]
-                gradients[slot, PARAMETERS + channel] = total
+                    total += ws[P5 + i] * ws[plane + i]
+                gradients[slot, PARAMETERS + p] = total
             if with_absolute:
                 abs_x = ZERO
                 abs_y = ZERO
                 for i in range(start, stop):
-                    dx = x - ws[P4 + i]
-                    dy = y - ws[P5 + i]
-                    g_s = ws[P7 + i]
-                    abs_x += abs(g_s * (ca * dx + b * dy))
-                    abs_y += abs(g_s * (b * dx + cc * dy))
+                    dx = x - ws[P3 + i]
+                    dy = y - ws[P4 + i]
+                    g_s = ws[P6 + i]
+                    abs_x += abs(g_s * (ca * dx + cb * dy))
+                    abs_y += abs(g_s * (cb * dx + cc * dy))
                 gradients[slot, PARAMETERS + planes] = abs_x
                 gradients[slot, PARAMETERS + planes + 1] = abs_y
-            entry += 1
-            if (entry - begin) & 15 == 0:
-                most = ZERO
-                for i in range(PIXELS):
-                    most = max(most, ws[P1 + U64(i)])
-                if most == ZERO:
-                    break
-        while entry < end:
+        for entry in range(max(bound, begin), end):
             slot = slots[entry]
             for column in range(gradients.shape[1]):
                 gradients[slot, column] = ZERO
-            entry += 1
 
 
 @kernel
@@ -443,10 +464,8 @@ def gather_gradients(  # type: ignore[no-untyped-def]
         g_opacities[i] = total[5]
         for channel in range(channels):
             g_colors[i, channel] = total[PARAMETERS + channel]
-        column = PARAMETERS + channels
         if g_depths.shape[0] > 0:
-            g_depths[i] = total[column]
-            column += 1
+            g_depths[i] = total[PARAMETERS + channels]
         if absgrad.shape[0] > 0:
-            absgrad[i, 0] = total[column]
-            absgrad[i, 1] = total[column + 1]
+            absgrad[i, 0] = total[columns - 2]
+            absgrad[i, 1] = total[columns - 1]
