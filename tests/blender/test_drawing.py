@@ -208,3 +208,12 @@ def test_without_a_camera_the_points_stay(scene: bpy.types.Scene, tmp_path: Path
 def test_unknown_engine_is_refused(scene: bpy.types.Scene) -> None:
     with pytest.raises(ValueError, match="CYCLES or EEVEE"):
         setup_render(scene, "LUXCORE")
+
+
+def test_antialiasing_softens_splats_only_a_little(scene: bpy.types.Scene, tmp_path: Path) -> None:
+    clip = asset(300, 300)
+    imported(clip, tmp_path)
+    look(scene, CAMERAS[0])
+    setup_render(scene, "CYCLES", samples=8, background=(1, 1, 1), antialias=True)
+    expected = reference.render(clip.frame(0), CAMERAS[0])
+    assert 45 < quality(scene, tmp_path, expected, 1.0) < REQUIRED_DB
