@@ -30,17 +30,18 @@ def _array(tensor: Tensor) -> np.ndarray:
 
 
 class _Project(torch.autograd.Function):
-    """Project splats to means2d [N,2], conics [N,3], depths [N] and radii [N,2] int32."""
+    """Project splats to means2d [N,2], conics [N,3], depths [N], radii [N,2], boxes [N,4]."""
 
     @staticmethod
     def forward(
         ctx: Any, means: Tensor, quats: Tensor, scales: Tensor, opacities: Tensor, view: View
-    ) -> tuple[Tensor, Tensor, Tensor, Tensor]:
+    ) -> tuple[Tensor, ...]:
         count = means.shape[0]
         means2d = torch.empty(count, 2)
         conics = torch.empty(count, 3)
         depths = torch.empty(count)
         radii = torch.empty(count, 2, dtype=torch.int32)
+        boxes = torch.empty(count, 4, dtype=torch.int32)
         run_ranges(
             projection_kernels.project_forward,
             count,
@@ -50,12 +51,12 @@ class _Project(torch.autograd.Function):
             view.K,
             view.width,
             view.height,
-            *(x.numpy() for x in (means2d, conics, depths, radii)),
+            *(x.numpy() for x in (means2d, conics, depths, radii, boxes)),
         )
-        ctx.mark_non_differentiable(radii)
+        ctx.mark_non_differentiable(radii, boxes)
         ctx.save_for_backward(means, quats, scales, conics, radii)
         ctx.view = view
-        return means2d, conics, depths, radii
+        return means2d, conics, depths, radii, boxes
 
     @staticmethod
     @once_differentiable
@@ -91,26 +92,24 @@ class _Composite(torch.autograd.Function):
         opacities: Tensor,
         colors: Tensor,
         depths: Tensor,
-        radii: Tensor,
+        boxes: Tensor,
         view: View,
         with_depth: bool,
         with_absolute: bool,
     ) -> tuple[Tensor, Tensor, Tensor]:
         width, height = view.width, view.height
-        depth_array = _array(depths)
         bins = tile_kernels.bin_splats(
             _array(means2d),
             _array(conics),
             _array(opacities),
             _array(colors),
-            depth_array,
-            depth_array.view(np.uint32),
-            _array(radii),
+            _array(depths),
+            boxes.numpy(),
             with_depth,
             width,
             height,
         )
-        _, packed, boxes, tile_ends, entries, _, _ = bins
+        _, packed, kept_boxes, tile_ends, entries, _, _ = bins
         image = torch.empty(height, width, colors.shape[1])
         alphas = torch.empty(height, width)
         image_depths = torch.empty((height, width) if with_depth else (0, 0))
@@ -120,7 +119,7 @@ class _Composite(torch.autograd.Function):
             len(tile_ends) - 1,
             LEAST_TILES,
             packed,
-            boxes,
+            kept_boxes,
             tile_ends,
             entries,
             width,
@@ -187,10 +186,10 @@ class _Composite(torch.autograd.Function):
 
 def rasterize(splats: Splats, view: View, *, depth: bool, absgrad: bool) -> Render:
     """Draw splats (float32, in main memory) with the Numba kernels."""
-    means2d, conics, depths, radii = _Project.apply(
+    means2d, conics, depths, radii, boxes = _Project.apply(
         splats.means, splats.quats, splats.scales, splats.opacities, view
     )
     colors, alphas, image_depths = _Composite.apply(
-        means2d, conics, splats.opacities, splats.colors, depths, radii, view, depth, absgrad
+        means2d, conics, splats.opacities, splats.colors, depths, boxes, view, depth, absgrad
     )
     return Render(colors, alphas, image_depths if depth else None, means2d, radii)

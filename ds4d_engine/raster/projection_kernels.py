@@ -69,11 +69,13 @@ def project_forward(  # type: ignore[no-untyped-def]
     conics,
     depths,
     radii,
+    boxes,
 ):
     """Project splats start..stop-1; a splat that is not drawn gets radius 0.
 
     Writes means2d [N,2] pixels, conics [N,3] (upper triangle of the inverse 2D covariance),
-    depths [N] and radii [N,2] int32 pixels.
+    depths [N], radii [N,2] int32 pixels, and boxes [N,4] int32: the columns x0, x1 and rows y0,
+    y1 whose pixel centres lie in the extent of alpha >= ALPHA_MIN, all 0 where none do.
     """
     fx = K[0, 0]
     fy = K[1, 1]
@@ -98,6 +100,8 @@ def project_forward(  # type: ignore[no-untyped-def]
         z = v20 * mx + v21 * my + v22 * mz + viewmat[2, 3]
         radii[i, 0] = 0
         radii[i, 1] = 0
+        for c in range(4):
+            boxes[i, c] = 0
         means2d[i, 0] = ZERO
         means2d[i, 1] = ZERO
         conics[i, 0] = ONE
@@ -141,7 +145,8 @@ def project_forward(  # type: ignore[no-untyped-def]
         det = A * C - B * B
         if not det > ZERO:
             continue
-        extent = min(EXTENT, math.sqrt(TWO * math.log(opacity / ALPHA_MIN)))
+        reach = TWO * math.log(opacity / ALPHA_MIN)
+        extent = min(EXTENT, math.sqrt(reach))
         rx = math.ceil(extent * math.sqrt(A))
         ry = math.ceil(extent * math.sqrt(C))
         px = kx * x + cx
@@ -158,6 +163,19 @@ def project_forward(  # type: ignore[no-untyped-def]
         conics[i, 2] = A * inverse
         radii[i, 0] = np.int32(min(rx, F32(1 << 24)))
         radii[i, 1] = np.int32(min(ry, F32(1 << 24)))
+        # A little wider than the exact extent, against rounding.
+        reach = reach * F32(1.0002) + F32(1e-5)
+        ex = math.sqrt(reach * A) + F32(1e-3)
+        ey = math.sqrt(reach * C) + F32(1e-3)
+        x0 = np.int32(math.ceil(max(px - ex - HALF, ZERO)))
+        x1 = np.int32(math.floor(min(px + ex + HALF, F32(width))))
+        y0 = np.int32(math.ceil(max(py - ey - HALF, ZERO)))
+        y1 = np.int32(math.floor(min(py + ey + HALF, F32(height))))
+        if x0 < x1 and y0 < y1:
+            boxes[i, 0] = x0
+            boxes[i, 1] = x1
+            boxes[i, 2] = y0
+            boxes[i, 3] = y1
 
 
 @kernel
