@@ -30,18 +30,21 @@ COLUMNS = (
 
 def run_fit(clip: str, motion: str, options: argparse.Namespace, seed: int) -> dict:
     """Fit one clip with one motion model and evaluate it on its held-out cameras."""
+    from machine import describe_machine
+
+    from ds4d_engine.cli.settings import convert, field_types
     from ds4d_engine.console import progress_listener
     from ds4d_engine.data import load_dataset
     from ds4d_engine.evaluate import evaluate
     from ds4d_engine.fit import FitConfig, fit
     from ds4d_engine.seam.asset import read_asset
-    from machine import describe_machine
 
     dataset = load_dataset(CACHE / clip)
-    changes = dict(pair.split("=", 1) for pair in options.set)
-    typed = {key: type(getattr(FitConfig(), key))(eval_literal(value)) for key, value in changes.items()}
+    kinds = field_types(FitConfig)
+    pairs = [pair.split("=", 1) for pair in options.set]
+    changes = {key: convert(key, value, kinds[key]) for key, value in pairs}
     config = FitConfig.preset_named(options.preset).replace(
-        motion=motion, seconds=options.seconds, seed=seed, **typed
+        motion=motion, seconds=options.seconds, seed=seed, **changes
     )
     output = CACHE / "fits" / f"{clip}-{motion}-{seed}{options.tag}.ds4d"
     output.parent.mkdir(parents=True, exist_ok=True)
@@ -66,12 +69,7 @@ def run_fit(clip: str, motion: str, options: argparse.Namespace, seed: int) -> d
     }
 
 
-def eval_literal(text: str) -> object:
-    """Read true/false and numbers; anything else stays text."""
-    try:
-        return json.loads(text)
-    except json.JSONDecodeError:
-        return text
+MOTIONS = ["ds4d", "spline", "hexplane", "ds4d-paper"]
 
 
 def table(rows: list[dict]) -> str:
@@ -82,16 +80,18 @@ def table(rows: list[dict]) -> str:
     for row in rows:
         cells = [row["clip"], row["frames"], row["motion"] + row["tag"], row["seed"], row["steps"]]
         cells += [row["gaussians"], row["dynamic"], row["asset_mb"]]
-        cells += [f"{row[key]:.3f}" if "flicker" in key or key == "ssim_white" else f"{row[key]:.2f}" for key, _ in COLUMNS]
+        cells += [f"{row[key]:.{2 if key.startswith('psnr') else 3}f}" for key, _ in COLUMNS]
         lines.append("| " + " | ".join(str(cell) for cell in cells) + " |")
     return "\n".join(lines)
 
 
 def main() -> None:
     """Run the fits that the command line asks for."""
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawTextHelpFormatter)
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawTextHelpFormatter
+    )
     parser.add_argument("--clips", nargs="+", default=["fox-walk", "robot-dance-1s"])
-    parser.add_argument("--motions", nargs="+", default=["ds4d", "spline", "hexplane", "ds4d-paper"])
+    parser.add_argument("--motions", nargs="+", default=MOTIONS)
     parser.add_argument("--seconds", type=float, default=180)
     parser.add_argument("--seeds", nargs="+", type=int, default=[0])
     parser.add_argument("--preset", default="standard")

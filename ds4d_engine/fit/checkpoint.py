@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 import dataclasses
+import hashlib
 import json
 import os
 from pathlib import Path
@@ -13,8 +14,10 @@ import numpy as np
 import torch
 from safetensors import SafetensorError, safe_open
 from safetensors.torch import save_file
-from torch import Tensor, nn
+from torch import Tensor
+from torch.nn import Parameter
 
+from ..data import Dataset
 from ..motion import Motion
 from ..seam.errors import EngineError
 from .config import FitConfig
@@ -29,7 +32,7 @@ IRRELEVANT = ("checkpoint_seconds", "threads")  # settings that may differ when 
 class FitState:
     """What changes from step to step."""
 
-    parameters: nn.ParameterDict
+    parameters: dict[str, Parameter]
     optimizers: dict[str, torch.optim.Optimizer]
     motion: Motion
     network_optimizer: torch.optim.Optimizer | None
@@ -46,11 +49,20 @@ def checkpoint_path(output: Path) -> Path:
     return output.with_suffix(output.suffix + ".checkpoint")
 
 
+def dataset_key(dataset: Dataset) -> str:
+    """Return a digest of a dataset's cameras and of its middle pictures."""
+    digest = hashlib.sha256(f"{dataset.name} {dataset.frame_count} {dataset.fps}".encode())
+    for camera, pictures in zip(dataset.cameras, dataset.images, strict=True):
+        digest.update(f"{camera.name} {camera.split} {pictures.shape}".encode())
+        digest.update(np.ascontiguousarray(camera.viewmat).tobytes())
+        digest.update(np.ascontiguousarray(pictures[dataset.frame_count // 2]).tobytes())
+    return digest.hexdigest()
+
+
 def save_checkpoint(path: Path, state: FitState, config: FitConfig, dataset: str) -> None:
     """Write a checkpoint; the old one stays until the new one is whole."""
     tensors: dict[str, Tensor] = {"torch_rng": torch.get_rng_state()}
-    for name, parameter in state.parameters.items():
-        tensors[f"parameter.{name}"] = parameter.detach()
+    tensors |= {f"parameter.{name}": value.detach() for name, value in state.parameters.items()}
     for name, value in state.motion.state_dict().items():
         tensors[f"motion.{name}"] = value
     for name, optimizer in _all_optimizers(state).items():
@@ -100,7 +112,7 @@ def load_checkpoint(path: Path, state: FitState, config: FitConfig, dataset: str
     for name in list(state.parameters):
         value = tensors[f"parameter.{name}"].to(device)
         trained = state.parameters[name].requires_grad
-        old, new = state.parameters[name], nn.Parameter(value, requires_grad=trained)
+        old, new = state.parameters[name], Parameter(value, requires_grad=trained)
         state.parameters[name] = new
         if name in state.optimizers:
             state.optimizers[name].param_groups[0]["params"] = [new]
@@ -142,7 +154,7 @@ def _check_origin(path: Path, metadata: dict[str, str], config: FitConfig, datas
         )
     if metadata["dataset"] != dataset:
         raise EngineError(
-            f"The checkpoint {path} was made from {metadata['dataset']}; give that dataset, "
+            f"The checkpoint {path} was made from another dataset or other frames; give those, "
             "or start without --resume."
         )
     saved: dict[str, Any] = json.loads(metadata["config"])

@@ -5,7 +5,7 @@ from __future__ import annotations
 
 import dataclasses
 from dataclasses import dataclass, field
-from typing import Any, Self
+from typing import Any, Literal, Self
 
 from ..seam.errors import ConfigError
 
@@ -19,13 +19,15 @@ def _setting(default: Any, help: str, choices: tuple[str, ...] | None = None) ->
 
 @dataclass(frozen=True)
 class FitConfig:
-    """Settings of one fit. Lengths are in units of the scene's radius unless a help text says otherwise."""
+    """Settings of one fit; lengths are in units of the scene's radius unless said otherwise."""
 
     preset: str = _setting("standard", "name of the preset these settings started from")
     seed: int = _setting(0, "seed of every random choice; same seed, same CPU result")
     backend: str = _setting("auto", "rasteriser", ("auto", "cpu", "gsplat", "torch"))
     threads: int = _setting(0, "CPU threads; 0 takes every core")
-    blend: str = _setting("linear", "light in which splats blend", ("linear", "srgb"))
+    blend: Literal["linear", "srgb"] = _setting(
+        "linear", "light in which splats blend", ("linear", "srgb")
+    )
 
     # length of the fit
     iterations: int = _setting(15_000, "optimisation steps (unless seconds is given)")
@@ -49,14 +51,14 @@ class FitConfig:
     knots: int = _setting(0, "spline knots over the clip; 0 takes half the frame count")
     rigidity: float = _setting(0.02, "weight of local rigidity (ds4d)")
     gate: bool = _setting(True, "keep Gaussians that DSFD finds still without motion (ds4d)")
-    gate_score: float = _setting(0.06, "dynamic score under which a Gaussian starts still (ds4d)")
+    gate_score: float = _setting(0.02, "dynamic score under which a Gaussian starts still (ds4d)")
     gate_pixels: float = _setting(
         0.15, "largest image motion, in pixels, of a still Gaussian (ds4d)"
     )
 
     # features (DSFD, TSSF)
     feature_views: int = _setting(6, "training cameras whose frames give features")
-    reference: str = _setting(
+    reference: Literal["both", "middle", "mean", "gram-schmidt"] = _setting(
         "both", "DSFD's reference feature", ("both", "middle", "mean", "gram-schmidt")
     )
     fuse: str = _setting("ga", "TSSF's fusion over views", ("ga", "da", "mean", "off"))
@@ -97,7 +99,8 @@ class FitConfig:
             raise ConfigError("gaussians must be at least 1.")
         if self.max_gaussians < self.gaussians:
             raise ConfigError(
-                f"max_gaussians ({self.max_gaussians}) is below gaussians ({self.gaussians}); raise it."
+                f"max_gaussians ({self.max_gaussians}) is below gaussians ({self.gaussians}); "
+                "raise it."
             )
         if not 0 <= self.static_part <= self.window_part <= 1:
             raise ConfigError("static_part, window_part and 1 must ascend; change one of them.")

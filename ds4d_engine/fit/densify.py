@@ -7,7 +7,8 @@ from typing import Any
 
 import torch
 from gsplat.strategy import DefaultStrategy
-from torch import Tensor, nn
+from torch import Tensor
+from torch.nn import Parameter
 
 from ..raster import Render
 from .config import FitConfig
@@ -36,7 +37,7 @@ class Densifier:
         self.state: dict[str, Any] = self.strategy.initialize_state(scene_scale=1.0)
         self.done = 0
 
-    def observe(self, render: Render, view: View, parameters: nn.ParameterDict) -> None:
+    def observe(self, render: Render, view: View, parameters: dict[str, Parameter]) -> None:
         """Add one backward pass's image gradients to the running mean."""
         means2d = render.means2d
         assert means2d.grad is not None
@@ -63,7 +64,7 @@ class Densifier:
     @torch.no_grad()
     def grow_and_prune(
         self,
-        parameters: nn.ParameterDict,
+        parameters: dict[str, Parameter],
         optimizers: dict[str, torch.optim.Optimizer],
         weights: Tensor | None = None,
     ) -> None:

@@ -31,7 +31,7 @@ def normalised_scene(dataset: Dataset, config: FitConfig, device: torch.device) 
     """
     if not dataset.train or not dataset.present[:, dataset.train].any():
         raise DatasetError(
-            f"{dataset.source} has no training pictures; hold out fewer cameras or check its files."
+            f"{dataset.name} has no training pictures; hold out fewer cameras or check its files."
         )
     center, radius = scene_bounds(dataset)
     scene = build_scene(dataset, config.blend, center, radius, device)

@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import dataclasses
 from dataclasses import dataclass
+from typing import Literal
 
 import numpy as np
 import torch
@@ -48,7 +49,7 @@ class Scene:
     present: np.ndarray  # bool [T, V]
     times: np.ndarray  # [T] in 0..1
     has_alpha: bool
-    blend: str
+    blend: Literal["linear", "srgb"]
     center: np.ndarray  # [3]
     radius: float
     device: torch.device
@@ -80,7 +81,11 @@ class Scene:
 
 
 def build_scene(
-    dataset: Dataset, blend: str, center: np.ndarray, radius: float, device: torch.device
+    dataset: Dataset,
+    blend: Literal["linear", "srgb"],
+    center: np.ndarray,
+    radius: float,
+    device: torch.device,
 ) -> Scene:
     """Return the training part of a dataset in the world normalised by `center` and `radius`."""
     views = []

@@ -8,7 +8,8 @@ from collections.abc import Mapping
 from typing import NamedTuple
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor
+from torch.nn import Parameter
 
 from ..motion import Motion
 from ..motion.knots import KnotAdam
@@ -31,7 +32,7 @@ class Splats(NamedTuple):
     opacities: Tensor  # [N]
 
 
-def create_parameters(start: Start, config: FitConfig, motion: Motion) -> nn.ParameterDict:
+def create_parameters(start: Start, config: FitConfig, motion: Motion) -> dict[str, Parameter]:
     """Return raw parameters: log scales, opacity logits, SH, and the motion model's own."""
     count, device = len(start.means), start.means.device
     bands = (config.sh_degree + 1) ** 2 - 1
@@ -44,20 +45,17 @@ def create_parameters(start: Start, config: FitConfig, motion: Motion) -> nn.Par
         "shN": torch.zeros(count, bands, 3),
     } | motion.per_gaussian(count)
     trained = set(motion.per_gaussian_lr())
-    return nn.ParameterDict(
-        {
-            name: nn.Parameter(
-                value.to(device).clone(),
-                requires_grad=value.numel() > 0
-                and (not name.startswith("motion_") or name in trained),
-            )
-            for name, value in values.items()
-        }
-    )
+    return {
+        name: Parameter(
+            value.to(device).clone(),
+            requires_grad=value.numel() > 0 and (not name.startswith("motion_") or name in trained),
+        )
+        for name, value in values.items()
+    }
 
 
 def create_optimizers(
-    parameters: nn.ParameterDict, config: FitConfig, motion: Motion
+    parameters: Mapping[str, Parameter], config: FitConfig, motion: Motion
 ) -> dict[str, torch.optim.Optimizer]:
     """Return one Adam per trained tensor, as gsplat's strategies want, and one for networks."""
     rates = {
@@ -111,7 +109,7 @@ def render_view(
 
 
 @torch.no_grad()
-def clamp_colors(parameters: nn.ParameterDict) -> None:
+def clamp_colors(parameters: Mapping[str, Tensor]) -> None:
     """Keep degree-0 colours displayable, where decoding has a useful gradient."""
     low, high = ((value - 0.5) / SH_C0 for value in COLOR_RANGE)
     parameters["sh0"].clamp_(low, high)

@@ -21,7 +21,7 @@ from ..photometric import photometric_loss
 from ..raster import backends, set_threads
 from ..seam.asset import write_asset
 from ..seam.events import Listener, Stage, silent
-from .checkpoint import FitState, checkpoint_path, load_checkpoint, save_checkpoint
+from .checkpoint import FitState, checkpoint_path, dataset_key, load_checkpoint, save_checkpoint
 from .config import FitConfig
 from .densify import Densifier
 from .export import export_asset
@@ -87,16 +87,16 @@ def fit(
         densifier=Densifier(config),
         rng=np.random.default_rng(config.seed),
     )
-    checkpoint = checkpoint_path(output)
+    checkpoint, key = checkpoint_path(output), dataset_key(dataset)
     if resume:
-        load_checkpoint(checkpoint, state, config, dataset.source)
+        load_checkpoint(checkpoint, state, config, key)
         repeat_refresh(state)
     else:
         refresh_motion(state, features, config.backend)
         motion.start(parameters)
 
     def keep() -> None:
-        save_checkpoint(checkpoint, state, config, dataset.source)
+        save_checkpoint(checkpoint, state, config, key)
 
     def refresh() -> None:
         refresh_motion(state, features, config.backend)
@@ -209,7 +209,7 @@ def _priors(
 
 
 def _summary(state: FitState, scene: Scene, config: FitConfig, stopped: bool) -> dict[str, Any]:
-    gate = state.parameters["motion_gate"] if "motion_gate" in state.parameters else None
+    gate = state.parameters.get("motion_gate")
     count = len(state.parameters["means"])
     return {
         "engine_version": __version__,

@@ -108,10 +108,10 @@ class Motion(nn.Module):
         """Return the weighted penalty of the current motion, a scalar."""
         return splats["means"].new_zeros(())
 
-    def start(self, parameters: nn.ParameterDict) -> None:
+    def start(self, parameters: Mapping[str, Tensor]) -> None:
         """Set up per-Gaussian state that depends on the first `refresh`."""
 
-    def settle(self, parameters: nn.ParameterDict, pixels_per_unit: float) -> None:
+    def settle(self, parameters: Mapping[str, Tensor], pixels_per_unit: float) -> None:
         """Take motion away from Gaussians that turned out not to move."""
 
     def densify_weights(self, parameters: Mapping[str, Tensor]) -> Tensor | None:

@@ -20,7 +20,7 @@ import numpy as np
 import torch
 import torch.nn.functional as F
 from scipy.spatial import cKDTree
-from torch import Tensor, nn
+from torch import Tensor
 
 from ..dsfd import Reference, decouple
 from ..sampling import TokenSampler
@@ -45,8 +45,8 @@ class DS4DMotion(SplineMotion):
         *,
         reference: Reference = "both",
         gate: bool = True,
-        gate_score: float = 0.06,
-        gate_pixels: float = 0.15,
+        gate_score: float = 0.02,
+        gate_pixels: float = 0.05,
         rigidity: float = 0.02,
         likeness: float = 0.5,
         neighbours: int = 4,
@@ -66,8 +66,9 @@ class DS4DMotion(SplineMotion):
         self.features = clip.features
         self.times = tuple(float(time) for time in clip.times)
         decoupled = decouple(clip.features.tokens, clip.middle, reference)
-        self.register_buffer("_scores", decoupled.scores.mean(0)[:, None], persistent=False)
-        self.register_buffer("_signatures", _signatures(decoupled.dynamic), persistent=False)
+        scores = decoupled.scores.mean(0)[:, None]
+        # [P, 1 + S]: dynamic score and signature of every token, sampled together
+        self._tokens = torch.cat([scores, _signatures(decoupled.dynamic)], 1)
         self._near: Tensor | None = None
         self._score: Tensor | None = None
         self._last: Deltas | None = None
@@ -97,20 +98,18 @@ class DS4DMotion(SplineMotion):
         assert visible is not None
         means = splats["means"].detach()
         sampler = TokenSampler(means, self.features.cameras, self.features.grids)
-        fused = average_visible(
-            sampler.sample(torch.cat([self._scores, self._signatures], 1)), visible
-        )
+        fused = average_visible(sampler.sample(self._tokens), visible)
         self._score = fused[:, 0]
         self._near = self._neighbours(means, fused[:, 1:])
 
-    def start(self, parameters: nn.ParameterDict) -> None:
+    def start(self, parameters: Mapping[str, Tensor]) -> None:
         """Close the gate of every Gaussian whose dynamic score says that it is still."""
         assert self._score is not None
         if self.gate:
             parameters["motion_gate"].copy_((self._score > self.gate_score).float())
 
     @torch.no_grad()
-    def settle(self, parameters: nn.ParameterDict, pixels_per_unit: float) -> None:
+    def settle(self, parameters: Mapping[str, Tensor], pixels_per_unit: float) -> None:
         """Close the gate of every Gaussian that moves less than `gate_pixels` over the clip.
 
         `pixels_per_unit` converts lengths of the normalised world at the subject to pixels.

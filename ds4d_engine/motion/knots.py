@@ -28,7 +28,7 @@ def contract(coefficients: Tensor, weights: Sequence[float]) -> Tensor:
     `coefficients.grad` stays None.
     """
     knots = np.flatnonzero(weights)
-    active = np.asarray([weights[k] for k in knots], dtype=np.float32)
+    active = np.asarray(weights, dtype=np.float32)[knots]
     out: Tensor = _Contract.apply(coefficients, knots, active)
     return out
 
@@ -64,7 +64,7 @@ class KnotAdam(torch.optim.Optimizer):
         super().__init__(params, {"lr": lr})
 
     @torch.no_grad()
-    def step(self, closure: Any = None) -> None:
+    def step(self, closure: Any = None) -> None:  # type: ignore[override]
         """Take one step from the gradients that `contract` left."""
         for group in self.param_groups:
             for parameter in group["params"]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
-from moving_blob import blob_positions, moving_blob
+from tests.engine.moving_blob import blob_positions, moving_blob
 
 from ds4d_engine.evaluate import evaluate
 from ds4d_engine.fit import FitConfig, fit
@@ -159,7 +159,7 @@ def test_empty_masks_are_named(blob, tmp_path):
     dark = moving_blob(frames=3)
     for pictures in dark.images:
         pictures[...] = 0
-    with pytest.raises(DatasetError, match="masks"):
+    with pytest.raises(DatasetError, match="opaque"):
         fit(dark, TINY, tmp_path / "a.ds4d")
 
 
