@@ -57,7 +57,8 @@ RECIPES = {
 def light(scene: bpy.types.Scene) -> None:
     """Light the scene with a soft sky and a sun, and cut bounces that its fits never needed."""
     world = bpy.data.worlds.new("sky")
-    world.use_nodes = True
+    if world.node_tree is None:
+        world.use_nodes = True
     background = world.node_tree.nodes["Background"]
     background.inputs["Color"].default_value = (1.0, 1.0, 1.0, 1.0)
     background.inputs["Strength"].default_value = 0.7

@@ -18,11 +18,13 @@ Settings = list[tuple[Any, dict[str, Any]]]
 @contextmanager
 def changed(settings: Settings) -> Iterator[None]:
     """Set attributes, and set them back; both in the order given, because formats limit depths."""
-    previous: list[tuple[Any, str, Any]] = []
+    # Read everything first: setting a format changes the depth.
+    previous = [
+        (owner, name, getattr(owner, name)) for owner, values in settings for name in values
+    ]
     try:
         for owner, values in settings:
             for name, value in values.items():
-                previous.append((owner, name, getattr(owner, name)))
                 setattr(owner, name, value)
         yield
     finally:
