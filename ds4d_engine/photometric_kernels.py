@@ -64,22 +64,37 @@ def _power(x, exponent):  # type: ignore[no-untyped-def]
     return np.int32(np.float32(q).view(np.int32) + (whole << MANTISSA_BITS)).view(np.float32)
 
 
+@inlined
+def _not_finite(x):  # type: ignore[no-untyped-def]
+    return x - x != ZERO
+
+
+@inlined
+def _encode(v):  # type: ignore[no-untyped-def]
+    """Return the sRGB code of v; what is not finite stays as it is, to be seen."""
+    curve = SCALE * _power(max(v, ENCODE_LIMIT), UNGAMMA) - OFFSET
+    code = SLOPE * v if v <= ENCODE_LIMIT else curve
+    return v if _not_finite(v) else code
+
+
+@inlined
+def _encode_slope(v, code):  # type: ignore[no-untyped-def]
+    slope = UNGAMMA * (code + OFFSET) / max(v, ENCODE_LIMIT)
+    return SLOPE if v <= ENCODE_LIMIT else slope
+
+
 @kernel
 def encode_forward(start, stop, x, y):  # type: ignore[no-untyped-def]
     """Write the sRGB code of linear x [n] to y [n]."""
     for i in range(start, stop):
-        v = x[i]
-        curve = SCALE * _power(max(v, ENCODE_LIMIT), UNGAMMA) - OFFSET
-        y[i] = SLOPE * v if v <= ENCODE_LIMIT else curve
+        y[i] = _encode(x[i])
 
 
 @kernel
 def encode_backward(start, stop, x, y, g_y, g_x):  # type: ignore[no-untyped-def]
     """Write the gradient of `encode_forward` to g_x [n]."""
     for i in range(start, stop):
-        v = x[i]
-        slope = UNGAMMA * (y[i] + OFFSET) / max(v, ENCODE_LIMIT)
-        g_x[i] = g_y[i] * (SLOPE if v <= ENCODE_LIMIT else slope)
+        g_x[i] = g_y[i] * _encode_slope(x[i], y[i])
 
 
 @kernel
@@ -88,7 +103,8 @@ def decode_forward(start, stop, x, y):  # type: ignore[no-untyped-def]
     for i in range(start, stop):
         v = x[i]
         curve = _power((max(v, DECODE_LIMIT) + OFFSET) * UNSCALE, GAMMA)
-        y[i] = UNSLOPE * v if v <= DECODE_LIMIT else curve
+        linear = UNSLOPE * v if v <= DECODE_LIMIT else curve
+        y[i] = v if _not_finite(v) else linear
 
 
 @kernel
@@ -159,11 +175,9 @@ def _compose(premultiplied, alphas, target, background, linear, row, other, slop
     if linear:
         for x in range(3 * width):
             v = row[x]
-            held = max(v, ENCODE_LIMIT)
-            power = SCALE * _power(held, UNGAMMA)
-            low = v <= ENCODE_LIMIT
-            row[x] = SLOPE * v if low else power - OFFSET
-            slopes[x] = SLOPE if low else UNGAMMA * power / held
+            code = _encode(v)
+            row[x] = code
+            slopes[x] = _encode_slope(v, code)
     else:
         for x in range(3 * width):
             slopes[x] = ONE

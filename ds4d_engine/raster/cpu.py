@@ -14,7 +14,7 @@ import torch
 from torch import Tensor
 from torch.autograd.function import once_differentiable
 
-from ds4d_engine.raster import projection_kernels, tile_kernels
+from ds4d_engine.raster import binning_kernels, projection_kernels, tile_kernels
 from ds4d_engine.raster.scene import Render, Splats, View
 from ds4d_engine.raster.threads import run_interleaved, run_ranges
 
@@ -98,7 +98,7 @@ class _Composite(torch.autograd.Function):
         with_absolute: bool,
     ) -> tuple[Tensor, Tensor, Tensor]:
         width, height = view.width, view.height
-        bins = tile_kernels.bin_splats(
+        bins = binning_kernels.bin_splats(
             _array(means2d),
             _array(conics),
             _array(opacities),
@@ -186,6 +186,8 @@ class _Composite(torch.autograd.Function):
 
 def rasterize(splats: Splats, view: View, *, depth: bool, absgrad: bool) -> Render:
     """Draw splats (float32, in main memory) with the Numba kernels."""
+    viewmat, K = view.viewmat.astype(np.float32), view.K.astype(np.float32)
+    view = View(viewmat, K, view.width, view.height)
     means2d, conics, depths, radii, boxes = _Project.apply(
         splats.means, splats.quats, splats.scales, splats.opacities, view
     )

@@ -4,6 +4,8 @@
 from __future__ import annotations
 
 import importlib.util
+import sys
+from types import ModuleType
 from typing import Any
 
 import numpy as np
@@ -29,7 +31,22 @@ def backends() -> dict[str, str]:
 
 
 def _has_numba() -> bool:
-    return importlib.util.find_spec("numba") is not None
+    return "numba" in sys.modules or importlib.util.find_spec("numba") is not None
+
+
+def _load_cpu() -> ModuleType:
+    try:
+        from ds4d_engine.raster import cpu
+    except ImportError as error:
+        raise EngineError(
+            'The "cpu" back end needs numba: install it, or choose the "torch" back end.'
+        ) from error
+    except RuntimeError as error:
+        raise EngineError(
+            f"The compiled kernels cannot be kept ({error}): set NUMBA_CACHE_DIR to a folder "
+            "that can be written."
+        ) from error
+    return cpu
 
 
 def choose_backend(device: torch.device) -> str:
@@ -76,13 +93,7 @@ def rasterize(
     name = choose_backend(means.device) if backend == "auto" else backend
     if name == "cpu":
         _check_for_cpu(splats)
-        try:
-            from ds4d_engine.raster import cpu
-        except ImportError as error:
-            raise EngineError(
-                'The "cpu" back end needs numba: install it, or choose the "torch" back end.'
-            ) from error
-        return cpu.rasterize(splats, view, depth=depth, absgrad=absgrad)
+        return _load_cpu().rasterize(splats, view, depth=depth, absgrad=absgrad)
     if name == "gsplat":
         from ds4d_engine.raster import cuda
 
@@ -130,7 +141,7 @@ def _camera_array(matrix: Tensor | np.ndarray, size: int) -> np.ndarray:
         if matrix.requires_grad:
             raise EngineError("Cameras get no gradient: detach viewmat and K.")
         matrix = matrix.cpu().numpy()
-    array: np.ndarray[Any, Any] = np.ascontiguousarray(matrix, dtype=np.float32)
+    array: np.ndarray[Any, Any] = np.ascontiguousarray(matrix, dtype=np.float64)
     if array.shape != (size, size):
         raise EngineError(f"A camera matrix is {list(array.shape)}, not [{size},{size}].")
     return array

@@ -139,21 +139,26 @@ def _bands(boxes: Tensor, height: int) -> list[tuple[int, int]]:
     return [*bands, (start, height)]
 
 
-def composite(
-    means2d: Tensor, conics: Tensor, opacities: Tensor, channels: Tensor, radii: Tensor,
-    depths: Tensor, view: View,
+@torch.no_grad()
+def _drawn_boxes(
+    means2d: Tensor, radii: Tensor, depths: Tensor, view: View
 ) -> tuple[Tensor, Tensor]:
-    """Blend channels [N,D] front to back, ties by index; return [H,W,D] and alphas [H,W]."""
-    with torch.no_grad():
-        drawn = (radii > 0).all(-1).nonzero()[:, 0]
-        order = drawn[torch.argsort(depths[drawn], stable=True)]
-        low, high = means2d[order] - radii[order], means2d[order] + radii[order]
-        size = torch.tensor([view.width, view.height]).to(means2d)
-        low, high = low.floor().clamp_min(0).minimum(size), high.ceil().clamp_min(0).minimum(size)
-        boxes = torch.stack([low[:, 0], high[:, 0], low[:, 1], high[:, 1]], 1).long()
+    """Return the drawn splats front to back [n], ties by index, and their boxes [n,4]."""
+    drawn = (radii > 0).all(-1).nonzero()[:, 0]
+    order = drawn[torch.argsort(depths[drawn], stable=True)]
+    low, high = means2d[order] - radii[order], means2d[order] + radii[order]
+    size = torch.tensor([view.width, view.height]).to(means2d)
+    low, high = low.floor().clamp_min(0).minimum(size), high.ceil().clamp_min(0).minimum(size)
+    return order, torch.stack([low[:, 0], high[:, 0], low[:, 1], high[:, 1]], 1).long()
+
+
+def composite(
+    order: Tensor, boxes: Tensor, means2d: Tensor, conics: Tensor, opacities: Tensor,
+    channels: Tensor, view: View,
+) -> tuple[Tensor, Tensor]:  # fmt: skip
+    """Blend channels [N,D] of the splats `order` [n]; return [H,W,D] and alphas [H,W]."""
     means2d, conics, opacities = means2d[order], conics[order], opacities[order]
-    channels = torch.cat([channels[order], torch.ones_like(channels[:1, :1]).expand(len(order), 1)]
-                         if len(channels) else [channels, channels.new_zeros(0, 1)], 1)
+    channels = torch.cat([channels[order], channels.new_ones(len(order), 1)], 1)
     image = channels.new_zeros(view.height * view.width, channels.shape[1])
     for start, stop in _bands(boxes, view.height):
         band = boxes.clone()
@@ -171,7 +176,8 @@ def rasterize(splats: Splats, view: View, *, depth: bool) -> Render:
     """Draw splats with plain tensor operations, in the dtype and on the device of the means."""
     means2d, conics, depths, radii = project(splats, view)
     channels = torch.cat([splats.colors, depths[:, None]], 1) if depth else splats.colors
-    image, alphas = composite(means2d, conics, splats.opacities, channels, radii, depths, view)
+    order, boxes = _drawn_boxes(means2d, radii, depths, view)
+    image, alphas = composite(order, boxes, means2d, conics, splats.opacities, channels, view)
     if depth:
         return Render(image[..., :-1], alphas, image[..., -1], means2d, radii)
     return Render(image, alphas, None, means2d, radii)

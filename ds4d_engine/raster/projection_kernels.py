@@ -152,7 +152,12 @@ def project_forward(  # type: ignore[no-untyped-def]
         px = kx * x + cx
         py = ky * y + cy
         if not (
-            rx > 0 and ry > 0 and px + rx > 0 and px - rx < width and py + ry > 0 and py - ry < height
+            rx > 0
+            and ry > 0
+            and px + rx > 0
+            and px - rx < width
+            and py + ry > 0
+            and py - ry < height
         ):
             continue
         inverse = ONE / det
