@@ -10,7 +10,6 @@ from __future__ import annotations
 from typing import Any
 
 import torch
-from torch import Tensor
 
 from ds4d_engine.raster.conventions import FAR, LOW_PASS, NEAR
 from ds4d_engine.raster.scene import Render, Splats, View
@@ -88,7 +87,9 @@ def _draw(gsplat: Any, splats: Splats, view: View, depth: bool, absgrad: bool) -
     colors = splats.colors[None]  # [1,N,C]
     if depth:
         colors = torch.cat([colors, depths[..., None]], -1)
-    centres = means2d[0]  # the graph goes through this tensor, so that it gets a gradient
+    # gsplat leaves undrawn centres unwritten. The graph goes through this very tensor, so that
+    # it gets a gradient; gsplat hangs absgrad on the one that it is given.
+    centres = torch.where((radii[0] > 0).all(-1, keepdim=True), means2d[0], 0.0)
     batched = centres[None]
     image, alphas = gsplat.rasterize_to_pixels(
         batched,
@@ -102,11 +103,5 @@ def _draw(gsplat: Any, splats: Splats, view: View, depth: bool, absgrad: bool) -
         flat_ids,
         absgrad=absgrad,
     )
-    if absgrad and batched.requires_grad:
-        batched.register_hook(lambda _: _hand_over(batched, centres))
     drawn, image_depths = (image[0, ..., :-1], image[0, ..., -1]) if depth else (image[0], None)
-    return Render(drawn, alphas[0, ..., 0], image_depths, centres, radii[0])
-
-
-def _hand_over(batched: Tensor, centres: Tensor) -> None:
-    centres.absgrad = batched.absgrad[0]  # type: ignore[attr-defined]
+    return Render(drawn, alphas[0, ..., 0], image_depths, centres, radii[0], batched)

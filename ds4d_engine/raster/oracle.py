@@ -140,7 +140,7 @@ def _bands(boxes: Tensor, height: int) -> list[tuple[int, int]]:
 
 
 @torch.no_grad()
-def _drawn_boxes(
+def drawn_boxes(
     means2d: Tensor, radii: Tensor, depths: Tensor, view: View
 ) -> tuple[Tensor, Tensor]:
     """Return the drawn splats front to back [n], ties by index, and their boxes [n,4]."""
@@ -176,7 +176,7 @@ def rasterize(splats: Splats, view: View, *, depth: bool) -> Render:
     """Draw splats with plain tensor operations, in the dtype and on the device of the means."""
     means2d, conics, depths, radii = project(splats, view)
     channels = torch.cat([splats.colors, depths[:, None]], 1) if depth else splats.colors
-    order, boxes = _drawn_boxes(means2d, radii, depths, view)
+    order, boxes = drawn_boxes(means2d, radii, depths, view)
     image, alphas = composite(order, boxes, means2d, conics, splats.opacities, channels, view)
     if depth:
         return Render(image[..., :-1], alphas, image[..., -1], means2d, radii)

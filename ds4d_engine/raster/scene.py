@@ -46,6 +46,8 @@ class Render:
         means2d: [N,2] projected centres in pixels, part of the graph: after `retain_grad()`
             the backward pass leaves their gradient here. 0 where the splat is not drawn.
         radii: [N,2] int32 half extents in pixels, 0 where the splat is not drawn.
+        absgrad_holder: The tensor that the backward pass leaves `absgrad` on: `means2d`, or
+            the same with a leading axis of one camera.
     """
 
     colors: Tensor
@@ -53,6 +55,7 @@ class Render:
     depths: Tensor | None
     means2d: Tensor
     radii: Tensor
+    absgrad_holder: Tensor | None = None
 
     @property
     def absgrad(self) -> Tensor | None:
@@ -60,4 +63,6 @@ class Render:
 
         None before the backward pass, or if it was not asked for.
         """
-        return getattr(self.means2d, "absgrad", None)
+        holder = self.means2d if self.absgrad_holder is None else self.absgrad_holder
+        absgrad: Tensor | None = getattr(holder, "absgrad", None)
+        return absgrad if absgrad is None else absgrad.reshape(self.means2d.shape)

@@ -5,14 +5,17 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Callable, Iterator
+from typing import Any
 
 import pytest
 import torch
+from torch import Tensor
 
 from ds4d_engine import raster
 from ds4d_engine.raster import (
     backends,
     choose_backend,
+    cuda,
     interface,
     oracle,
     rasterize,
@@ -33,7 +36,7 @@ def threads() -> Iterator[Callable[[int], None]]:
     set_threads(before)
 
 
-def _everything(scene: SplatScene) -> list[torch.Tensor]:
+def _everything(scene: SplatScene) -> list[Tensor]:
     splats = scene.splats(torch.float32)
     render = rasterize(*splats, *scene.camera, backend="cpu", depth=True, absgrad=True)
     assert render.depths is not None
@@ -183,6 +186,87 @@ def test_projection_is_that_of_gsplat() -> None:
         torch.testing.assert_close(mine[drawn], theirs[drawn], rtol=1e-6, atol=1e-9)
     # gsplat's reference does not narrow the extent by opacity, so that it may only be larger.
     assert (ours[3][drawn] <= radii[0][drawn]).all()
+
+
+class StandInForGsplat:
+    """Take gsplat 1.5.3's calls and draw with the oracle; check the shapes it would check."""
+
+    def __init__(self, view: View) -> None:
+        self.view = view
+        self.depths = torch.empty(0)
+        self.radii = torch.empty(0)
+
+    def fully_fused_projection(
+        self, means: Tensor, covars: None, quats: Tensor, scales: Tensor, viewmats: Tensor,
+        Ks: Tensor, width: int, height: int, **options: Any,
+    ) -> tuple[Tensor, ...]:  # fmt: skip
+        assert viewmats.shape == (1, 4, 4) and Ks.shape == (1, 3, 3)
+        assert set(options) == {"eps2d", "near_plane", "far_plane", "opacities"}
+        opacities = options["opacities"]
+        view = View(viewmats[0].numpy(), Ks[0].numpy(), width, height)
+        splats = Splats(means, quats, scales, opacities, means)
+        means2d, conics, self.depths, self.radii = oracle.project(splats, view)
+        means2d = torch.where(self.radii > 0, means2d, torch.nan)  # as unwritten memory may be
+        return self.radii[None], means2d[None], self.depths[None], conics[None], None  # type: ignore[return-value]
+
+    def isect_tiles(
+        self, means2d: Tensor, radii: Tensor, depths: Tensor, tile: int, across: int, down: int
+    ) -> tuple[Tensor, Tensor, Tensor]:
+        assert across * tile >= self.view.width and down * tile >= self.view.height
+        nothing = torch.zeros(0, dtype=torch.int64)
+        return nothing, nothing, nothing
+
+    def isect_offset_encode(self, keys: Tensor, images: int, across: int, down: int) -> Tensor:
+        return torch.zeros(images, down, across, dtype=torch.int32)
+
+    def rasterize_to_pixels(
+        self, means2d: Tensor, conics: Tensor, colors: Tensor, opacities: Tensor, width: int,
+        height: int, tile: int, offsets: Tensor, flat_ids: Tensor, *, absgrad: bool,
+    ) -> tuple[Tensor, Tensor]:  # fmt: skip
+        count = means2d.shape[1]
+        assert means2d.shape == (1, count, 2) and conics.shape == (1, count, 3)
+        assert colors.shape[:2] == opacities.shape == (1, count)
+        assert offsets.shape[0] == 1 and means2d.isfinite().all()
+        if absgrad:
+            means2d.absgrad = torch.ones_like(means2d)  # type: ignore[attr-defined]
+        order, boxes = oracle.drawn_boxes(means2d[0], self.radii, self.depths, self.view)
+        image, alphas = oracle.composite(
+            order, boxes, means2d[0], conics[0], opacities[0], colors[0], self.view
+        )
+        return image[None], alphas[None, ..., None]
+
+
+def test_gsplat_is_called_as_it_wants_and_its_results_are_unpacked(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    scene = random_scene(40, distance=0.8)  # some splats behind the camera
+    view = View(scene.viewmat.numpy(), scene.K.numpy(), scene.width, scene.height)
+    monkeypatch.setattr(cuda, "load", lambda: StandInForGsplat(view))
+    splats = scene.splats(torch.float64)
+    render = rasterize(*splats, *scene.camera, backend="gsplat", depth=True, absgrad=True)
+    render.means2d.retain_grad()
+    render.colors.sum().backward()
+    plain = rasterize(*scene.splats(torch.float64), *scene.camera, backend="torch", depth=True)
+    plain.means2d.retain_grad()
+    plain.colors.sum().backward()
+    for name in ("colors", "alphas", "depths", "means2d"):
+        torch.testing.assert_close(getattr(render, name), getattr(plain, name))
+    assert torch.equal(render.radii, plain.radii)
+    assert render.means2d.grad is not None and plain.means2d.grad is not None
+    torch.testing.assert_close(render.means2d.grad, plain.means2d.grad)
+    assert render.absgrad is not None and render.absgrad.shape == (40, 2)
+    assert splats[0].grad is not None and splats[0].grad.isfinite().all()
+
+
+def test_whatever_gsplat_raises_becomes_one_sentence(monkeypatch: pytest.MonkeyPatch) -> None:
+    class Broken:
+        def fully_fused_projection(self, *_: Any, **__: Any) -> None:
+            raise RuntimeError("no kernel image\nis available for execution on the device")
+
+    monkeypatch.setattr(cuda, "load", Broken)
+    scene = random_scene(3)
+    with pytest.raises(EngineError, match=r"^gsplat failed \(no kernel image\): install the CUDA"):
+        rasterize(*scene.splats(torch.float32), *scene.camera, backend="gsplat")
 
 
 @pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a CUDA device")
