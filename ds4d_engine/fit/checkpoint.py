@@ -40,6 +40,7 @@ class FitState:
     rng: np.random.Generator
     step: int = 0
     elapsed: float = 0.0  # seconds of optimisation, earlier runs included
+    window: tuple[int, int] | None = None  # frames [low, high) that the fit has reached
     settled: int = 0  # how often small motions were taken away
     refreshed: dict[str, Tensor] = dataclasses.field(default_factory=dict)  # see `refresh_motion`
 
@@ -82,6 +83,7 @@ def save_checkpoint(path: Path, state: FitState, config: FitConfig, dataset: str
         "elapsed": repr(state.elapsed),
         "densified": str(state.densifier.done),
         "settled": str(state.settled),
+        "window": json.dumps(state.window),
         "rng": json.dumps(state.rng.bit_generator.state),
     }
     part = path.with_name(path.name + ".part")
@@ -137,6 +139,8 @@ def load_checkpoint(path: Path, state: FitState, config: FitConfig, dataset: str
         state.densifier.state[key] = None if value_or_none is None else value_or_none.to(device)
     state.densifier.done = int(metadata["densified"])
     state.settled = int(metadata["settled"])
+    window = json.loads(metadata["window"])
+    state.window = None if window is None else (window[0], window[1])
     state.refreshed = {
         k.removeprefix("refreshed."): v.to(device)
         for k, v in tensors.items()

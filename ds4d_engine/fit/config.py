@@ -34,6 +34,9 @@ class FitConfig:
     seconds: float = _setting(0.0, "wall-clock budget of the optimisation; 0 counts iterations")
     static_part: float = _setting(0.06, "part of the fit spent on the middle frame alone")
     window_part: float = _setting(0.3, "part of the fit at which the time window spans the clip")
+    frontier: float = _setting(
+        0.3, "chance that a step looks at the outermost frames while the window grows"
+    )
     checkpoint_seconds: float = _setting(60.0, "time between checkpoints; 0 writes only the last")
 
     # Gaussians
@@ -54,6 +57,12 @@ class FitConfig:
     gate_score: float = _setting(0.02, "dynamic score under which a Gaussian starts still (ds4d)")
     gate_pixels: float = _setting(
         0.15, "largest image motion, in pixels, of a still Gaussian (ds4d)"
+    )
+    growth_score: float = _setting(
+        0.0, "how much the dynamic score raises a Gaussian's rank in densification (ds4d)"
+    )
+    likeness: float = _setting(
+        0.5, "weight of features against distance among rigid neighbours (ds4d)"
     )
 
     # features (DSFD, TSSF)
@@ -76,6 +85,9 @@ class FitConfig:
     lr_opacities: float = _setting(3e-2, "opacity logits")
     lr_colors: float = _setting(1e-2, "colours, in units of 0..1")
     lr_motion: float = _setting(7e-3, "spline coefficients")
+    prior_final: float = _setting(
+        0.01, "motion priors at the end, as a part of those at the start"
+    )
     lr_final: float = _setting(0.03, "learning rates at the end, as a part of those at the start")
 
     def __post_init__(self) -> None:
@@ -108,8 +120,9 @@ class FitConfig:
             raise ConfigError("densify_start, densify_stop and 1 must ascend; change one of them.")
         if self.sh_degree > 3:
             raise ConfigError(f"sh_degree must be 0 to 3 (it is {self.sh_degree}).")
-        if not 0 < self.lr_final <= 1:
-            raise ConfigError("lr_final must lie in (0, 1].")
+        for name in ("lr_final", "prior_final"):
+            if not 0 < getattr(self, name) <= 1:
+                raise ConfigError(f"{name} must lie in (0, 1].")
 
     @classmethod
     def preset_named(cls, name: str) -> Self:

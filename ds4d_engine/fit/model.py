@@ -77,6 +77,8 @@ def build_motion_model(scene: Scene, config: FitConfig, features: ClipFeatures |
             "gate_score": config.gate_score,
             "gate_pixels": config.gate_pixels,
             "rigidity": config.rigidity,
+            "growth_score": config.growth_score,
+            "likeness": config.likeness,
         }
     elif config.motion == "hexplane":
         settings = {}

@@ -48,17 +48,38 @@ class Draw(NamedTuple):
     moving: bool  # False while only the canonical frame is fitted
 
 
-def draw(rng: np.random.Generator, scene: Scene, config: FitConfig, part: float) -> Draw:
-    """Choose a frame in the current time window, one of its views and a background."""
+class Window(NamedTuple):
+    """The frames that a part of the fit looks at: [low, high)."""
+
+    low: int
+    high: int
+
+
+def time_window(scene: Scene, config: FitConfig, part: float) -> Window:
+    """Return the frames around the middle one that the fit has reached."""
     middle, frames = scene.middle, scene.frame_count
-    moving = part >= config.static_part and frames > 1
-    reach = 0
-    if moving:
-        span = max(config.window_part - config.static_part, 1e-9)
-        reach = 1 + int((part - config.static_part) / span * (frames / 2 + 1))
-    low, high = max(0, middle - reach), min(frames, middle + reach + 1)
-    candidates = np.arange(low, high)
-    candidates = candidates[scene.present[low:high].any(1)]
+    if part < config.static_part or frames == 1:
+        return Window(middle, middle + 1)
+    span = max(config.window_part - config.static_part, 1e-9)
+    reach = 1 + int((part - config.static_part) / span * (frames / 2 + 1))
+    return Window(max(0, middle - reach), min(frames, middle + reach + 1))
+
+
+def draw(
+    rng: np.random.Generator, scene: Scene, window: Window, moving: bool, frontier: float
+) -> Draw:
+    """Choose a frame of the window, one of its views and a background.
+
+    While the window grows, its outermost frames are chosen with probability `frontier`: they are
+    the ones that the motion has to find.
+    """
+    low, high = window
+    growing = high - low < scene.frame_count
+    if growing and moving and rng.random() < frontier:
+        candidates = np.unique(np.clip([low, low + 1, high - 2, high - 1], low, high - 1))
+    else:
+        candidates = np.arange(low, high)
+    candidates = candidates[scene.present[candidates].any(1)]
     frame = int(rng.choice(candidates)) if len(candidates) else int(rng.choice(_any_frame(scene)))
     view = int(rng.choice(np.flatnonzero(scene.present[frame])))
     background = float(rng.integers(2)) if scene.has_alpha else 0.0

@@ -35,7 +35,7 @@ from .model import (
     repeat_refresh,
 )
 from .scene import Scene, TargetCache
-from .schedule import Clock, decay_learning_rates, draw
+from .schedule import Clock, decay_learning_rates, draw, time_window
 from .splats import activate, clamp_colors, create_optimizers, create_parameters, render_view
 from .start import start_gaussians
 
@@ -135,7 +135,12 @@ def _optimise(
     while not clock.done:
         part = clock.part
         decay_learning_rates(optimizers, initial, config, part)
-        look = draw(state.rng, scene, config, part)
+        window = time_window(scene, config, part)
+        moving = part >= config.static_part and scene.frame_count > 1
+        if window != state.window:
+            motion.extend(parameters, scene.times[window.low], scene.times[window.high - 1])
+            state.window = window
+        look = draw(state.rng, scene, window, moving, config.frontier)
         view = scene.views[look.view]
         moment = float(scene.times[look.frame])
 
@@ -154,7 +159,7 @@ def _optimise(
         photometric = loss.detach()
         loss = loss + _priors(render.alphas, coverage, splats, scene, config)
         if look.moving:
-            loss = loss + motion.regularisation(parameters)
+            loss = loss + config.prior_final**part * motion.regularisation(parameters)
         loss.backward()
 
         state.densifier.observe(render, view, parameters)

@@ -108,6 +108,9 @@ class Motion(nn.Module):
         """Return the weighted penalty of the current motion, a scalar."""
         return splats["means"].new_zeros(())
 
+    def extend(self, parameters: Mapping[str, Tensor], first: float, last: float) -> None:
+        """Prepare for a time window that has grown to `first`..`last`, times in 0..1."""
+
     def start(self, parameters: Mapping[str, Tensor]) -> None:
         """Set up per-Gaussian state that depends on the first `refresh`."""
 

@@ -49,6 +49,7 @@ class DS4DMotion(SplineMotion):
         gate_pixels: float = 0.05,
         rigidity: float = 0.02,
         likeness: float = 0.5,
+        growth_score: float = 0.0,
         neighbours: int = 4,
         **spline: Any,
     ) -> None:
@@ -61,6 +62,7 @@ class DS4DMotion(SplineMotion):
         super().__init__(clip, **spline)
         assert clip.features is not None
         self.gate, self.gate_score, self.gate_pixels = gate, gate_score, gate_pixels
+        self.growth_score = growth_score
         self.rigidity, self.likeness, self.neighbours = rigidity, likeness, neighbours
         self.refresh_interval = 1000
         self.features = clip.features
@@ -128,10 +130,10 @@ class DS4DMotion(SplineMotion):
         parameters["motion_gate"][still] = 0
 
     def densify_weights(self, parameters: Mapping[str, Tensor]) -> Tensor | None:
-        """Return 1 for still Gaussians up to 2 for the most dynamic ones [N]."""
-        if self._score is None or len(self._score) != len(parameters["means"]):
+        """Return 1 for still Gaussians up to 1 + growth_score for the most dynamic ones [N]."""
+        if self.growth_score == 0 or self._score is None or len(self._score) != len(parameters["means"]):
             return None
-        return 1 + self._score / self._score.amax().clamp_min(SCORE_FLOOR)
+        return 1 + self.growth_score * self._score / self._score.amax().clamp_min(SCORE_FLOOR)
 
     def regularisation(self, splats: Mapping[str, Tensor]) -> Tensor:
         """Penalise neighbours that do not move as one rigid piece at the time last evaluated."""

@@ -22,6 +22,7 @@ class SplineMotion(Motion):
     """
 
     name: ClassVar[str] = "spline"
+    _reached: Tensor
     knot_names = ("motion_means", "motion_quats", "motion_scales")
 
     def __init__(
@@ -44,6 +45,9 @@ class SplineMotion(Motion):
         self.scales = scales
         self.learning_rate = learning_rate
         self._middle = bspline_basis(self.knots, clip.middle_time)
+        start = min(int(clip.middle_time * (self.knots - 3)), self.knots - 4)
+        # first and last knot with a share in the time window; a buffer, so that checkpoints have it
+        self.register_buffer("_reached", torch.tensor([start, start + 3]))
 
     def per_gaussian(self, count: int) -> dict[str, Tensor]:
         """Create zeros: `motion_means` [N,K,3], `motion_quats` [N,K,4], `motion_scales` if on."""
@@ -64,6 +68,24 @@ class SplineMotion(Motion):
         basis = bspline_basis(self.knots, time)
         return [now - middle for now, middle in zip(basis, self._middle, strict=True)]
 
+    @torch.no_grad()
+    def extend(self, parameters: Mapping[str, Tensor], first: float, last: float) -> None:
+        """Continue the motion into knots that the window reaches for the first time.
+
+        A new knot starts where its two inner neighbours point to, half as fast: left at zero it
+        would pull the new frames back to the canonical pose.
+        """
+        low = min(int(first * (self.knots - 3)), self.knots - 4)
+        high = min(int(last * (self.knots - 3)), self.knots - 4) + 3
+        before, after = (int(knot) for knot in self._reached)
+        for name in self.knot_names:
+            if name in parameters:
+                for knot in range(after + 1, high + 1):
+                    _continue(parameters[name], knot, -1)
+                for knot in range(before - 1, low - 1, -1):
+                    _continue(parameters[name], knot, 1)
+        self._reached.copy_(torch.tensor([min(low, before), max(high, after)]))
+
     def forward(self, splats: Mapping[str, Tensor], time: float) -> Deltas:
         """Evaluate the splines at a time in 0..1 (clamped)."""
         means, weights = splats["means"], self.weights(time)
@@ -77,6 +99,12 @@ class SplineMotion(Motion):
             contract(splats["motion_quats"], weights),
             d_scales,
         )
+
+
+def _continue(coefficients: Tensor, knot: int, inward: int) -> None:
+    """Extrapolate one knot of [N, K, C] from the two beside it in direction `inward` (+1 or -1)."""
+    near, far = coefficients[:, knot + inward], coefficients[:, knot + 2 * inward]
+    coefficients[:, knot] = near + 0.5 * (near - far)
 
 
 def bspline_basis(knots: int, time: float) -> list[float]:
