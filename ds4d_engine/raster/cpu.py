@@ -21,6 +21,9 @@ from ds4d_engine.raster.threads import run_interleaved, run_ranges
 LEAST_SPLATS = 4096
 """Fewer splats than this are projected on one thread: sharing them costs more."""
 
+LEAST_GATHERED = 16384
+"""The gradients of fewer splats than this are gathered on one thread."""
+
 LEAST_TILES = 16
 """Fewer tiles than this are composited on one thread."""
 
@@ -173,7 +176,7 @@ class _Composite(torch.autograd.Function):
         run_ranges(
             tile_kernels.gather_gradients,
             len(splat_ids),
-            LEAST_SPLATS,
+            LEAST_GATHERED,
             splat_ids,
             slot_ends,
             rows,

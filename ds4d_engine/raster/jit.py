@@ -3,6 +3,10 @@
 
 Kernels count in `np.uint64` and calculate in `np.float32` throughout: a signed index or a
 Python float would widen the arithmetic and keep the loops from being vectorised.
+
+Compiled kernels are kept on disk, in the folder that `NUMBA_CACHE_DIR` names or beside the
+sources. Numba renews them when the file of a kernel changes, not when a constant that it
+takes from another file does: delete them after such an edit.
 """
 
 from __future__ import annotations
