@@ -59,6 +59,7 @@ def render(g: Gaussians, camera: Camera, *, blend: str = "linear") -> tuple[Arra
         colours = decode_srgb(colours)
     height, width = camera.height, camera.width
     image, transmittance = np.zeros((height, width, 3)), np.ones((height, width))
+    finished = np.zeros((height, width), bool)
     for i in np.argsort(depths, kind="stable"):
         if depths[i] <= 0.01:
             continue
@@ -72,8 +73,9 @@ def render(g: Gaussians, camera: Camera, *, blend: str = "linear") -> tuple[Arra
         alpha = g.opacities[i] * np.exp(-0.5 * (a * dx * dx + 2 * b * dx * dy + c * dy * dy))
         alpha = np.where(alpha < 1 / 255, 0.0, np.minimum(alpha, 0.999))
         window = np.s_[low[1] : high[1], low[0] : high[0]]
-        after = transmittance[window] * (1 - alpha)
-        alpha = np.where(after <= 1e-4, 0.0, alpha)  # the engine stops before this splat
+        # A pixel is finished before the splat that would leave next to no light through.
+        finished[window] |= transmittance[window] * (1 - alpha) <= 1e-4
+        alpha = np.where(finished[window], 0.0, alpha)
         image[window] += (transmittance[window] * alpha)[..., None] * colours[i]
         transmittance[window] *= 1 - alpha
     return image, 1 - transmittance
