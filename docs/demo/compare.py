@@ -23,7 +23,7 @@ from ds4d_engine.data import Dataset, load_dataset
 from ds4d_engine.evaluate import evaluate
 from ds4d_engine.metrics import composite_source, psnr_pooled, squared_error
 from ds4d_engine.render import render_asset, to_uint8
-from ds4d_engine.seam import Asset, EngineError, read_asset
+from ds4d_engine.seam import Asset, DS4DError, EngineError, read_asset
 from ds4d_engine.video import video_writer, write_png
 
 FloatImage = npt.NDArray[np.float32]
@@ -51,7 +51,16 @@ class Comparison:
 
 
 def main() -> int:
-    plan = json.loads(Path(sys.argv[1]).read_text(encoding="utf-8"))
+    try:
+        compare(json.loads(Path(sys.argv[1]).read_text(encoding="utf-8")))
+    except DS4DError as error:
+        print(f"demo: error: {error}", file=sys.stderr)
+        return 1
+    return 0
+
+
+def compare(plan: dict[str, Any]) -> None:
+    """Make the pictures and the figures of a rendered plan."""
     output = Path(plan["output"])
     asset, dataset = read_asset(plan["asset"]), load_dataset(plan["dataset"])
     comparisons = [
@@ -78,7 +87,6 @@ def main() -> int:
     }
     write_json(output / "figures.json", figures)
     print(report(figures))
-    return 0
 
 
 def compare_shot(
@@ -93,7 +101,9 @@ def compare_shot(
         time = frame / max(asset.frame_count - 1, 1)
         nearest = int(np.argmin(np.abs(dataset.times - time)))
         if abs(dataset.times[nearest] - time) > 1e-3:
-            raise EngineError(f"The clip has no picture at time {time:.3f}; fit it again.")
+            raise EngineError(
+                f"The clip has no picture at time {time:.3f}: the asset is of another; fit again."
+            )
         source = composite_source(dataset.images[view][nearest], 1.0, asset.blend)
         engine = render_asset(asset, dataset.cameras[view], frame, background=WHITE)
         blender = read_render(Path(shot["folder"]) / f"{index:04d}.png")

@@ -36,7 +36,7 @@ def import_clip(plan: dict[str, Any]) -> None:
     import_asset(plan["asset"], cameras=True, set_scene_time=True)
     setup_render(scene, "CYCLES", background=(1.0, 1.0, 1.0))
     scene.world.name = STUDIO_WORLD
-    scene.cycles.diffuse_bounces = 0  # direct light alone: no noise in few samples
+    scene.cycles.diffuse_bounces = 0  # direct light alone: no noise in the one sample
     add_stage(plan["bounds"])
     add_orbit(plan["bounds"], plan["turn_frames"])
     scene.frame_end = scene.frame_start + plan["turn_frames"] - 1
@@ -61,7 +61,7 @@ def add_stage(bounds: dict[str, Any]) -> None:
 
     sun = bpy.data.objects.new("Sun", bpy.data.lights.new("Sun", "SUN"))
     sun.data.energy = 3.0
-    sun.data.angle = 0.0  # a sharp shadow needs one sample and has no noise
+    sun.data.angle = 0.0  # a sharp shadow has no noise
     # The quads face the camera: light from above meets them at the same angle all the way round.
     sun.rotation_euler = (math.radians(6.0), 0.0, 0.0)
     stage.objects.link(sun)
@@ -139,20 +139,20 @@ def render_shots(plan: dict[str, Any]) -> None:
     for module in ("ds4d_blender", "ds4d_engine"):
         assert importlib.util.find_spec(module) is None, f"{module} must not be importable here"
     bpy.ops.wm.open_mainfile(filepath=plan["blend"])
-    # Pictures of a camera and of the stage differ in cost; their samples tell when all is done.
-    total = sum(len(shot["frames"]) * samples_of(shot) for shot in plan["shots"])
+    # Pictures of a camera and of the stage differ in cost; their pixels tell when all is done.
+    total = sum(len(shot["frames"]) * pixels_of(shot) for shot in plan["shots"])
     done = 0
     for shot in plan["shots"]:
         for index, frame in enumerate(shot["frames"]):
             render_frame(shot, frame, Path(shot["folder"]) / f"{index:04d}.png")
-            done += samples_of(shot)
+            done += pixels_of(shot)
             say_progress(done, total, f"{shot['camera']}, frame {frame}")
 
 
-def samples_of(shot: dict[str, Any]) -> int:
-    """Return how many samples one picture of a shot takes."""
+def pixels_of(shot: dict[str, Any]) -> int:
+    """Return how many pixels one picture of a shot has."""
     width, height = shot["size"]
-    return width * height * shot["samples"]
+    return int(width * height)
 
 
 def render_frame(shot: dict[str, Any], frame: int, target: Path) -> None:
@@ -161,8 +161,6 @@ def render_frame(shot: dict[str, Any], frame: int, target: Path) -> None:
     scene.camera = bpy.data.objects[shot["camera"]]
     render.resolution_x, render.resolution_y = shot["size"]
     render.resolution_percentage = 100
-    scene.cycles.samples = shot["samples"]
-    scene.cycles.filter_width = shot["filter_width"]
     show_stage(scene, shot["stage"])
     render.image_settings.file_format = "PNG"
     render.image_settings.color_mode = "RGB"

@@ -28,8 +28,7 @@ OUTPUT = ROOT / "demo-output"
 FIT_SECONDS = 150.0
 COMPARED_TIMES = 4
 TURN_LOOPS = 2
-MOVIE_SIZE = 256
-MOVIE_SAMPLES = 2
+MOVIE_SIZE = 224
 
 
 def main() -> int:
@@ -96,8 +95,6 @@ def make_plan(asset_path: Path, asset: Asset) -> dict[str, Any]:
             "camera": "Orbit",
             "frames": [asset.frame_start + index for index in range(turn_frames)],
             "size": [MOVIE_SIZE, MOVIE_SIZE],
-            "samples": MOVIE_SAMPLES,
-            "filter_width": 1.0,
             "stage": True,
         }
     )
@@ -115,15 +112,13 @@ def make_plan(asset_path: Path, asset: Asset) -> dict[str, Any]:
 
 
 def studio_shot(camera: Camera, compared: Sequence[int], frame_start: int) -> dict[str, Any]:
-    """Plan one held-out camera's pictures on white, sampled as the engine samples."""
+    """Plan one held-out camera's pictures on white."""
     return {
         "name": "held out",
         "folder": str(OUTPUT / "frames" / camera.name),
         "camera": camera.name,
         "frames": [frame_start + index for index in compared],
         "size": [camera.width, camera.height],
-        "samples": 1,
-        "filter_width": 0.01,
         "stage": False,
     }
 
