@@ -22,9 +22,10 @@ FUSED = 3
 
 @kernel
 def _order_by_depth(depths):  # type: ignore[no-untyped-def]
-    """Return the stable order of positive float32 `depths`: a radix sort, 11 bits a pass.
+    """Return the stable order of positive float32 `depths`: a radix sort.
 
-    The bits of positive floats sort like the floats; only as many as differ are looked at.
+    The bits of positive floats sort like the floats. Only the bits in which they differ from
+    the nearest are sorted by, at most 12 a pass.
     """
     n = depths.shape[0]
     source = np.empty(n, np.uint64)
@@ -37,23 +38,28 @@ def _order_by_depth(depths):  # type: ignore[no-untyped-def]
         high = max(high, bits[i])
     for i in range(n):
         source[i] = (np.uint64(bits[i] - low) << np.uint64(32)) | np.uint64(i)
-    heads = np.empty(2048, np.int64)
-    shift = np.uint64(32)
-    while n > 0 and (np.uint64(high - low) << np.uint64(32)) >> shift > np.uint64(0):
+    width = 0
+    while n > 0 and (high - low) >> np.uint32(width) > 0:
+        width += 1
+    passes = (width + 11) // 12
+    digit = -(-width // max(passes, 1))
+    heads = np.empty(1 << digit, np.int32)
+    mask = np.uint64((1 << digit) - 1)
+    for step in range(passes):
+        shift = np.uint64(32 + digit * step)
         heads[:] = 0
         for i in range(n):
-            heads[(source[i] >> shift) & np.uint64(2047)] += 1
+            heads[(source[i] >> shift) & mask] += 1
         total = 0
-        for b in range(2048):
+        for b in range(1 << digit):
             size = heads[b]
             heads[b] = total
             total += size
         for i in range(n):
-            b = (source[i] >> shift) & np.uint64(2047)
+            b = (source[i] >> shift) & mask
             target[heads[b]] = source[i]
             heads[b] += 1
         source, target = target, source
-        shift += np.uint64(11)
     order = np.empty(n, np.int32)
     for i in range(n):
         order[i] = np.int32(source[i] & np.uint64(0xFFFFFFFF))
@@ -72,11 +78,10 @@ def bin_splats(  # type: ignore[no-untyped-def]
     `all_boxes` [N,4] are the pixel columns and rows x0, x1, y0, y1 of each splat, 0 if none.
 
     Returns:
-        splat_ids [n]; packed [n,6+planes] (channels, depth, zeros up to three); boxes [n,4];
-        tile_ends [tiles+1]: tile t owns entries
-        tile_ends[t]..tile_ends[t+1]-1 of `entries` (positions in splat_ids) and `slots` (where
-        the entry's gradient goes); slot_ends [n+1]: splat k owns the slots
-        slot_ends[k]..slot_ends[k+1]-1.
+        splat_ids [n]; packed [n,6+planes] (channels, depth, zeros up to three); boxes [n,5]
+        (the splat's box and its first slot); tile_ends [tiles+1]: tile t owns `entries`
+        tile_ends[t]..tile_ends[t+1]-1 (positions in splat_ids); slot_ends [n+1]: splat k leaves
+        its gradients in the slots slot_ends[k]..slot_ends[k+1]-1, one a tile, row by row.
     """
     count = means2d.shape[0]
     across = (width + TILE - 1) // TILE
@@ -106,7 +111,7 @@ def bin_splats(  # type: ignore[no-untyped-def]
     channels = colors.shape[1]
     planes = max(channels + (1 if with_depth else 0), FUSED)
     splat_ids = np.empty(n, np.int32)
-    boxes = np.empty((n, 4), np.int32)
+    boxes = np.empty((n, 5), np.int32)
     packed = np.empty((n, PARAMETERS + planes), np.float32)
     places = np.empty(n, np.int32)
     for j in range(n):
@@ -133,18 +138,15 @@ def bin_splats(  # type: ignore[no-untyped-def]
     for k in range(n):
         tall = ((boxes[k, 3] - 1) >> SHIFT) + 1 - (boxes[k, 2] >> SHIFT)
         wide = ((boxes[k, 1] - 1) >> SHIFT) + 1 - (boxes[k, 0] >> SHIFT)
+        boxes[k, 4] = slot_ends[k]
         slot_ends[k + 1] = slot_ends[k] + tall * wide
     entries = np.empty(slot_ends[n], np.int32)
-    slots = np.empty(slot_ends[n], np.int32)
     cursors = tile_ends[:-1].copy()
     for j in _order_by_depth(found_depths[:n]):
         k = places[j]
-        slot = slot_ends[k]
         for ty in range(boxes[k, 2] >> SHIFT, ((boxes[k, 3] - 1) >> SHIFT) + 1):
             for tx in range(boxes[k, 0] >> SHIFT, ((boxes[k, 1] - 1) >> SHIFT) + 1):
                 t = ty * across + tx
                 entries[cursors[t]] = k
-                slots[cursors[t]] = slot
                 cursors[t] += 1
-                slot += 1
-    return splat_ids, packed, boxes, tile_ends, entries, slots, slot_ends
+    return splat_ids, packed, boxes, tile_ends, entries, slot_ends

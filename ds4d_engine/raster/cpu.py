@@ -112,7 +112,7 @@ class _Composite(torch.autograd.Function):
             width,
             height,
         )
-        _, packed, kept_boxes, tile_ends, entries, _, _ = bins
+        _, packed, kept_boxes, tile_ends, entries, _ = bins
         image = torch.empty(height, width, colors.shape[1])
         alphas = torch.empty(height, width)
         image_depths = torch.empty((height, width) if with_depth else (0, 0))
@@ -143,7 +143,7 @@ class _Composite(torch.autograd.Function):
     def backward(
         ctx: Any, g_image: Tensor, g_alphas: Tensor, g_depths: Tensor
     ) -> tuple[Tensor | None, ...]:
-        splat_ids, packed, boxes, tile_ends, entries, slots, slot_ends = ctx.bins
+        splat_ids, packed, boxes, tile_ends, entries, slot_ends = ctx.bins
         with_absolute = ctx.means2d is not None
         columns = packed.shape[1] + (2 if with_absolute else 0)
         rows = np.empty((len(entries), columns), np.float32)
@@ -155,7 +155,6 @@ class _Composite(torch.autograd.Function):
             boxes,
             tile_ends,
             entries,
-            slots,
             ctx.view.width,
             ctx.view.height,
             *(x.numpy() for x in ctx.saved_tensors),
