@@ -102,7 +102,7 @@ def compare_shot(
         nearest = int(np.argmin(np.abs(dataset.times - time)))
         if abs(dataset.times[nearest] - time) > 1e-3:
             raise EngineError(
-                f"The clip has no picture at time {time:.3f}: the asset is of another; fit again."
+                f"The clip has no picture at time {time:.3f}: the asset was fitted to another clip."
             )
         source = composite_source(dataset.images[view][nearest], 1.0, asset.blend)
         engine = render_asset(asset, dataset.cameras[view], frame, background=WHITE)
