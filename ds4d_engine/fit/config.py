@@ -70,7 +70,9 @@ class FitConfig:
     reference: Literal["both", "middle", "mean", "gram-schmidt"] = _setting(
         "both", "DSFD's reference feature", ("both", "middle", "mean", "gram-schmidt")
     )
-    fuse: str = _setting("ga", "TSSF's fusion over views", ("ga", "da", "mean", "off"))
+    fuse: Literal["ga", "da", "mean", "off"] = _setting(
+        "da", "TSSF's fusion over views; ga only for ds4d-paper", ("ga", "da", "mean", "off")
+    )
 
     # losses
     ssim_weight: float = _setting(0.2, "weight of 1 - SSIM against L1")

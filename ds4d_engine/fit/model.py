@@ -73,6 +73,7 @@ def build_motion_model(scene: Scene, config: FitConfig, features: ClipFeatures |
             "knots": knots,
             "learning_rate": config.lr_motion,
             "reference": config.reference,
+            "fuse": config.fuse,
             "gate": config.gate,
             "gate_score": config.gate_score,
             "gate_pixels": config.gate_pixels,

@@ -24,6 +24,8 @@ from torch import Tensor
 
 from ..dsfd import Reference, decouple
 from ..sampling import TokenSampler
+from ..seam.errors import ConfigError
+from ..tssf import TSSF, Fuse
 from . import Clip, Deltas
 from .knots import contract
 from .spline import SplineMotion
@@ -44,6 +46,7 @@ class DS4DMotion(SplineMotion):
         clip: Clip,
         *,
         reference: Reference = "both",
+        fuse: Fuse = "da",
         gate: bool = True,
         gate_score: float = 0.02,
         gate_pixels: float = 0.05,
@@ -61,6 +64,11 @@ class DS4DMotion(SplineMotion):
         """
         super().__init__(clip, **spline)
         assert clip.features is not None
+        if fuse == "ga":
+            raise ConfigError(
+                "fuse=ga learns its weights in a network, and ds4d has none; choose da, mean or off, "
+                "or motion=ds4d-paper."
+            )
         self.gate, self.gate_score, self.gate_pixels = gate, gate_score, gate_pixels
         self.growth_score = growth_score
         self.rigidity, self.likeness, self.neighbours = rigidity, likeness, neighbours
@@ -71,6 +79,7 @@ class DS4DMotion(SplineMotion):
         scores = decoupled.scores.mean(0)[:, None]
         # [P, 1 + S]: dynamic score and signature of every token, sampled together
         self._tokens = torch.cat([scores, _signatures(decoupled.dynamic)], 1)
+        self._fusion = TSSF(self._tokens.shape[1], fuse)
         self._near: Tensor | None = None
         self._score: Tensor | None = None
         self._last: Deltas | None = None
@@ -100,7 +109,10 @@ class DS4DMotion(SplineMotion):
         assert visible is not None
         means = splats["means"].detach()
         sampler = TokenSampler(means, self.features.cameras, self.features.grids)
-        fused = average_visible(sampler.sample(self._tokens), visible)
+        points = sampler.sample(self._tokens)
+        # what no view sees is taken from all of them: hidden is not the same as still
+        _, shares = self._fusion(points, visible | ~visible.any(0))
+        fused = (shares[..., None] * points).sum(0)
         self._score = fused[:, 0]
         self._near = self._neighbours(means, fused[:, 1:])
 
@@ -157,12 +169,6 @@ class DS4DMotion(SplineMotion):
         k = min(self.neighbours, len(joint) - 1)
         _, found = cKDTree(joint).query(joint, k + 1)
         return torch.as_tensor(np.asarray(found)[:, 1:], device=means.device)
-
-
-def average_visible(points: Tensor, visible: Tensor) -> Tensor:
-    """Average [V, N, C] over the views that see a Gaussian, or over all where none does."""
-    weights = torch.where(visible.any(0), visible, torch.ones_like(visible))[..., None].float()
-    return (points * weights).sum(0) / weights.sum(0)
 
 
 def _signatures(dynamic: Tensor) -> Tensor:
