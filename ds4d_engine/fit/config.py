@@ -52,7 +52,7 @@ class FitConfig:
     # motion
     motion: str = _setting("ds4d", "motion model", ("ds4d", "spline", "hexplane", "ds4d-paper"))
     knots: int = _setting(0, "spline knots over the clip; 0 takes half the frame count")
-    rigidity: float = _setting(0.02, "weight of local rigidity (ds4d)")
+    rigidity: float = _setting(3.0, "weight of local rigidity (ds4d)")
     gate: bool = _setting(True, "keep Gaussians that DSFD finds still without motion (ds4d)")
     gate_score: float = _setting(0.02, "dynamic score under which a Gaussian starts still (ds4d)")
     gate_pixels: float = _setting(
@@ -87,9 +87,7 @@ class FitConfig:
     lr_opacities: float = _setting(3e-2, "opacity logits")
     lr_colors: float = _setting(1e-2, "colours, in units of 0..1")
     lr_motion: float = _setting(7e-3, "spline coefficients")
-    prior_final: float = _setting(
-        0.01, "motion priors at the end, as a part of those at the start"
-    )
+    prior_final: float = _setting(0.01, "motion priors at the end, as a part of those at the start")
     lr_final: float = _setting(0.03, "learning rates at the end, as a part of those at the start")
 
     def __post_init__(self) -> None:

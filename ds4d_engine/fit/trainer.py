@@ -19,6 +19,7 @@ from .. import __version__
 from ..data import Dataset
 from ..photometric import photometric_loss
 from ..raster import backends, set_threads
+from ..raster.warmup import warm_up
 from ..seam.asset import write_asset
 from ..seam.events import Listener, Stage, silent
 from .checkpoint import FitState, checkpoint_path, dataset_key, load_checkpoint, save_checkpoint
@@ -74,6 +75,8 @@ def fit(
     torch.set_num_threads(1)
     set_threads(config.threads or os.cpu_count() or 1)
     device = _device(config)
+    if device.type == "cpu":
+        warm_up(listener)
     scene = normalised_scene(dataset, config, device)
     features = clip_features(scene, config, listener)
     motion = build_motion_model(scene, config, features).to(device)

@@ -50,7 +50,7 @@ class DS4DMotion(SplineMotion):
         gate: bool = True,
         gate_score: float = 0.02,
         gate_pixels: float = 0.05,
-        rigidity: float = 0.02,
+        rigidity: float = 3.0,
         likeness: float = 0.5,
         growth_score: float = 0.0,
         neighbours: int = 4,
@@ -66,8 +66,8 @@ class DS4DMotion(SplineMotion):
         assert clip.features is not None
         if fuse == "ga":
             raise ConfigError(
-                "fuse=ga learns its weights in a network, and ds4d has none; choose da, mean or off, "
-                "or motion=ds4d-paper."
+                "fuse=ga learns its weights in a network, and ds4d has none; choose da, mean or "
+                "off, or motion=ds4d-paper."
             )
         self.gate, self.gate_score, self.gate_pixels = gate, gate_score, gate_pixels
         self.growth_score = growth_score
@@ -143,7 +143,7 @@ class DS4DMotion(SplineMotion):
 
     def densify_weights(self, parameters: Mapping[str, Tensor]) -> Tensor | None:
         """Return 1 for still Gaussians up to 1 + growth_score for the most dynamic ones [N]."""
-        if self.growth_score == 0 or self._score is None or len(self._score) != len(parameters["means"]):
+        if self.growth_score == 0 or self._score is None:
             return None
         return 1 + self.growth_score * self._score / self._score.amax().clamp_min(SCORE_FLOOR)
 
