@@ -37,21 +37,18 @@ class Densifier:
         self.state: dict[str, Any] = self.strategy.initialize_state(scene_scale=1.0)
         self.done = 0
 
-    def observe(self, render: Render, view: View, parameters: dict[str, Parameter]) -> None:
-        """Add one backward pass's image gradients to the running mean."""
-        means2d = render.means2d
-        assert means2d.grad is not None
-        shadow = means2d.detach()[None]
-        shadow.grad = means2d.grad[None]
-        info = {
-            "width": view.width,
-            "height": view.height,
-            "n_cameras": 1,
-            "radii": render.radii[None],
-            "gaussian_ids": None,
-            "means2d": shadow,
-        }
-        self.strategy._update_state(parameters, self.state, info)
+    def observe(self, render: Render, view: View) -> None:
+        """Add one backward pass's image gradients to the running mean, as gsplat does."""
+        gradient = render.means2d.grad
+        assert gradient is not None
+        size = gradient.new_tensor([view.width, view.height])
+        seen = (render.radii > 0).all(-1)
+        length = (gradient * size / 2).norm(dim=-1) * seen
+        if self.state["grad2d"] is None:
+            self.state["grad2d"] = torch.zeros_like(length)
+            self.state["count"] = torch.zeros_like(length)
+        self.state["grad2d"] += length
+        self.state["count"] += seen
 
     def due(self, part: float) -> bool:
         """Tell whether the part of the fit that has passed calls for another growth."""

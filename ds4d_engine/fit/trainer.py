@@ -165,7 +165,7 @@ def _optimise(
             loss = loss + config.prior_final**part * motion.regularisation(parameters)
         loss.backward()
 
-        state.densifier.observe(render, view, parameters)
+        state.densifier.observe(render, view)
         for optimizer in optimizers:
             optimizer.step()
             optimizer.zero_grad(set_to_none=True)

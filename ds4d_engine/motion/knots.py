@@ -16,9 +16,12 @@ import torch
 from torch import Tensor
 
 from ..raster.jit import kernel
+from ..raster.threads import run_interleaved
 
 BETAS = (0.9, 0.999)
 EPSILON = 1e-15
+LEAST_BLOCKS = 4  # with fewer, handing work to another thread costs more than it saves
+BLOCK = 4096  # values that a kernel works through at once: they stay in the nearest cache
 
 
 def contract(coefficients: Tensor, weights: Sequence[float]) -> Tensor:
@@ -41,7 +44,9 @@ class _Contract(torch.autograd.Function):
             chosen = coefficients.detach()[:, torch.as_tensor(knots, device=coefficients.device)]
             return torch.einsum("nkc,k->nc", chosen, chosen.new_tensor(weights))
         out = torch.empty(len(coefficients), coefficients.shape[2])
-        sum_knots(coefficients.detach().numpy(), knots, weights, out.numpy())
+        planes, flat = _planes(knot_major(coefficients)), out.numpy().reshape(-1)
+        blocks = -(-len(flat) // BLOCK)
+        run_interleaved(sum_knots, blocks, LEAST_BLOCKS, planes, knots, weights, flat)
         return out
 
     @staticmethod
@@ -94,13 +99,20 @@ class KnotAdam(torch.optim.Optimizer):
         corrections = (1 / np.sqrt(1 - BETAS[1] ** steps)).astype(np.float32)
         gradients = torch.stack([entry[2] for entry in pending])  # [E, N, C]
         if parameter.device.type == "cpu":
-            move_knots(
-                parameter.detach().numpy(),
-                state["exp_avg"].numpy(),
-                state["exp_avg_sq"].numpy(),
+            parameter.data = knot_major(parameter.data)
+            for key in ("exp_avg", "exp_avg_sq"):
+                state[key] = knot_major(state[key])
+            values = _planes(parameter)
+            run_interleaved(
+                move_knots,
+                -(-values.shape[1] // BLOCK),
+                LEAST_BLOCKS,
+                values,
+                _planes(state["exp_avg"]),
+                _planes(state["exp_avg_sq"]),
                 knots,
                 weights,
-                gradients.numpy(),
+                gradients.flatten(1).numpy(),
                 rates,
                 corrections,
             )
@@ -126,32 +138,60 @@ def _move_on_device(
     parameter[:, index] -= gradients.new_tensor(rates)[:, None] * first / scale
 
 
-@kernel
-def sum_knots(coefficients, knots, weights, out):  # type: ignore[no-untyped-def]
-    """out[n, c] = sum over a of weights[a] * coefficients[n, knots[a], c]."""
-    for n in range(out.shape[0]):
-        for c in range(out.shape[1]):
-            total = np.float32(0)
-            for a in range(knots.shape[0]):
-                total += weights[a] * coefficients[n, knots[a], c]
-            out[n, c] = total
+def knot_major(coefficients: Tensor) -> Tensor:
+    """Return [N, K, C] with each knot's values side by side in memory, copied only if needed.
+
+    A step touches a few knots of every Gaussian: in the usual order that is one cache line in
+    many, and on long clips the optimiser would spend its time waiting for memory.
+    """
+    return coefficients.permute(1, 0, 2).contiguous().permute(1, 0, 2)
+
+
+def _planes(coefficients: Tensor) -> np.ndarray:
+    """View knot-major [N, K, C] as [K, N * C]."""
+    planes = coefficients.detach().permute(1, 0, 2).numpy()
+    return planes.reshape(planes.shape[0], -1)  # type: ignore[no-any-return]
 
 
 @kernel
-def move_knots(values, first, second, knots, weights, gradients, rates, corrections):  # type: ignore[no-untyped-def]
-    """One Adam step on the given knots of values [N, K, C]; gradients [E, N, C]."""
+def sum_knots(first, count, step, planes, knots, weights, out):  # type: ignore[no-untyped-def]
+    """Blocks of out[m] = sum over a of weights[a] * planes[knots[a], m]."""
+    for block in range(first, count, step):
+        low = block * BLOCK
+        high = min(low + BLOCK, out.shape[0])
+        for m in range(low, high):
+            out[m] = np.float32(0)
+        for a in range(knots.shape[0]):
+            weight, plane = weights[a], planes[knots[a]]
+            for m in range(low, high):
+                out[m] += weight * plane[m]
+
+
+@kernel
+def move_knots(  # type: ignore[no-untyped-def]
+    begin, count, step, values, first, second, knots, weights, gradients, rates, corrections
+):
+    """Blocks of one Adam step on some knots of values [K, M]; gradients [E, M]."""
     keep1, keep2 = np.float32(BETAS[0]), np.float32(BETAS[1])
     new1, new2 = np.float32(1 - BETAS[0]), np.float32(1 - BETAS[1])
-    for n in range(values.shape[0]):
+    tiny = np.float32(EPSILON)
+    total = np.empty(BLOCK, np.float32)
+    for block in range(begin, count, step):
+        low = block * BLOCK
+        size = min(BLOCK, values.shape[1] - low)
         for a in range(knots.shape[0]):
-            k = knots[a]
-            for c in range(values.shape[2]):
-                g = np.float32(0)
-                for e in range(gradients.shape[0]):
-                    g += weights[e, a] * gradients[e, n, c]
-                m = keep1 * first[n, k, c] + new1 * g
-                v = keep2 * second[n, k, c] + new2 * g * g
-                first[n, k, c] = m
-                second[n, k, c] = v
-                scale = np.sqrt(v) * corrections[a] + np.float32(EPSILON)
-                values[n, k, c] -= rates[a] * m / scale
+            for m in range(size):
+                total[m] = np.float32(0)
+            for e in range(gradients.shape[0]):
+                weight, gradient = weights[e, a], gradients[e, low : low + size]
+                for m in range(size):
+                    total[m] += weight * gradient[m]
+            value = values[knots[a], low : low + size]
+            mean = first[knots[a], low : low + size]
+            square = second[knots[a], low : low + size]
+            rate, correction = rates[a], corrections[a]
+            for m in range(size):
+                g = total[m]
+                mean[m] = keep1 * mean[m] + new1 * g
+                square[m] = keep2 * square[m] + new2 * g * g
+                value[m] -= rate * mean[m] / (np.sqrt(square[m]) * correction + tiny)
