@@ -53,6 +53,9 @@ class FitConfig:
     motion: str = _setting("ds4d", "motion model", ("ds4d", "spline", "hexplane", "ds4d-paper"))
     knots: int = _setting(0, "spline knots over the clip; 0 takes half the frame count")
     rigidity: float = _setting(3.0, "weight of local rigidity (ds4d)")
+    stillness: float = _setting(
+        2.0, "weight that keeps Gaussians of low dynamic score in their place (ds4d)"
+    )
     gate: bool = _setting(True, "keep Gaussians that DSFD finds still without motion (ds4d)")
     gate_score: float = _setting(0.02, "dynamic score under which a Gaussian starts still (ds4d)")
     gate_pixels: float = _setting(

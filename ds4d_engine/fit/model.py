@@ -78,6 +78,7 @@ def build_motion_model(scene: Scene, config: FitConfig, features: ClipFeatures |
             "gate_score": config.gate_score,
             "gate_pixels": config.gate_pixels,
             "rigidity": config.rigidity,
+            "stillness": config.stillness,
             "growth_score": config.growth_score,
             "likeness": config.likeness,
         }

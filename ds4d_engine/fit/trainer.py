@@ -162,7 +162,7 @@ def _optimise(
         photometric = loss.detach()
         loss = loss + _priors(render.alphas, coverage, splats, scene, config)
         if look.moving:
-            loss = loss + config.prior_final**part * motion.regularisation(parameters)
+            loss = loss + motion.regularisation(parameters, config.prior_final**part)
         loss.backward()
 
         state.densifier.observe(render, view)

@@ -104,8 +104,12 @@ class Motion(nn.Module):
         number or order of the Gaussians has changed.
         """
 
-    def regularisation(self, splats: Mapping[str, Tensor]) -> Tensor:
-        """Return the weighted penalty of the current motion, a scalar."""
+    def regularisation(self, splats: Mapping[str, Tensor], fade: float = 1.0) -> Tensor:
+        """Return the weighted penalty of the motion last evaluated, a scalar.
+
+        `fade` goes from 1 to almost 0 over a fit: it weighs what helps to find the motion but
+        would blur it in the end.
+        """
         return splats["means"].new_zeros(())
 
     def extend(self, parameters: Mapping[str, Tensor], first: float, last: float) -> None:

@@ -32,6 +32,7 @@ from .spline import SplineMotion
 
 SIGNATURE_CHANNELS = 8
 RIGIDITY_SAMPLES = 600
+STILL_SCORE = 0.1  # from this dynamic score on, motion is believed without doubt
 SCORE_FLOOR = 0.02  # under this a score is codec or render noise
 
 
@@ -51,6 +52,7 @@ class DS4DMotion(SplineMotion):
         gate_score: float = 0.02,
         gate_pixels: float = 0.05,
         rigidity: float = 3.0,
+        stillness: float = 2.0,
         likeness: float = 0.5,
         growth_score: float = 0.0,
         neighbours: int = 4,
@@ -70,7 +72,7 @@ class DS4DMotion(SplineMotion):
                 "off, or motion=ds4d-paper."
             )
         self.gate, self.gate_score, self.gate_pixels = gate, gate_score, gate_pixels
-        self.growth_score = growth_score
+        self.growth_score, self.stillness = growth_score, stillness
         self.rigidity, self.likeness, self.neighbours = rigidity, likeness, neighbours
         self.refresh_interval = 1000
         self.features = clip.features
@@ -138,7 +140,10 @@ class DS4DMotion(SplineMotion):
             turned = F.normalize(parameters["quats"] + deltas.d_quats, dim=-1)
             turn = 2 * (1 - (turned * unit).sum(-1).abs().clamp(max=1) ** 2).sqrt()
             largest = torch.maximum(largest, deltas.d_means.norm(dim=-1) + turn * reach)
-        still = largest * pixels_per_unit < self.gate_pixels
+        # the lower the score, the more motion it takes to be believed
+        assert self._score is not None
+        needed = self.gate_pixels * STILL_SCORE / self._score.clamp_min(SCORE_FLOOR)
+        still = largest * pixels_per_unit < needed
         parameters["motion_gate"][still] = 0
 
     def densify_weights(self, parameters: Mapping[str, Tensor]) -> Tensor | None:
@@ -147,11 +152,22 @@ class DS4DMotion(SplineMotion):
             return None
         return 1 + self.growth_score * self._score / self._score.amax().clamp_min(SCORE_FLOOR)
 
-    def regularisation(self, splats: Mapping[str, Tensor]) -> Tensor:
-        """Penalise neighbours that do not move as one rigid piece at the time last evaluated."""
-        near, last = self._near, self._last
-        if self.rigidity == 0 or near is None or last is None or len(near) != len(last.d_means):
+    def regularisation(self, splats: Mapping[str, Tensor], fade: float = 1.0) -> Tensor:
+        """Hold neighbours together, fading, and what looks still in its place, to the end."""
+        near, last, score = self._near, self._last, self._score
+        if near is None or score is None or last is None or len(near) != len(last.d_means):
             return splats["means"].new_zeros(())
+        total = splats["means"].new_zeros(())
+        if self.rigidity:
+            total = total + fade * self.rigidity * self._apart(splats, near, last)
+        if self.stillness:
+            doubt = (1 - score / STILL_SCORE).clamp_min(0)
+            moved = (last.d_means.square().sum(-1) + 1e-12).sqrt()
+            total = total + self.stillness * (doubt * moved).mean()
+        return total
+
+    def _apart(self, splats: Mapping[str, Tensor], near: Tensor, last: Deltas) -> Tensor:
+        """Return how far, on average, neighbours are from moving as one rigid piece."""
         rows = torch.randint(len(near), (min(RIGIDITY_SAMPLES, len(near)),), device=near.device)
         near = near[rows]
         gate, quats, means = splats["motion_gate"], splats["quats"].detach(), splats["means"]
@@ -159,7 +175,7 @@ class DS4DMotion(SplineMotion):
         spun = _relative_rotation(quats[rows], quats[rows] + last.d_quats[rows], edge)
         apart = edge + last.d_means[near] - last.d_means[rows][:, None] - spun
         both = gate[rows][:, None] * gate[near]
-        return self.rigidity * ((apart.square().sum(-1) + 1e-8).sqrt() * both).mean()
+        return ((apart.square().sum(-1) + 1e-8).sqrt() * both).mean()
 
     def _neighbours(self, means: Tensor, signatures: Tensor) -> Tensor:
         """Return the nearest Gaussians [N, k] in space and in fused dynamic features."""

@@ -174,7 +174,7 @@ class HexPlaneMotion(Motion):
         deltas: Deltas = self.field(splats["means"].detach(), time)
         return deltas
 
-    def regularisation(self, splats: Mapping[str, Tensor]) -> Tensor:
+    def regularisation(self, splats: Mapping[str, Tensor], fade: float = 1.0) -> Tensor:
         """Penalise rough planes."""
         if self.smoothness == 0:
             return splats["means"].new_zeros(())

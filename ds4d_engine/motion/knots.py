@@ -150,7 +150,7 @@ def knot_major(coefficients: Tensor) -> Tensor:
 def _planes(coefficients: Tensor) -> np.ndarray:
     """View knot-major [N, K, C] as [K, N * C]."""
     planes = coefficients.detach().permute(1, 0, 2).numpy()
-    return planes.reshape(planes.shape[0], -1)  # type: ignore[no-any-return]
+    return planes.reshape(planes.shape[0], -1)
 
 
 @kernel

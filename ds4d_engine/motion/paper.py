@@ -113,7 +113,7 @@ class PaperMotion(Motion):
         deltas: Deltas = self.field(means, time, fused)
         return deltas
 
-    def regularisation(self, splats: Mapping[str, Tensor]) -> Tensor:
+    def regularisation(self, splats: Mapping[str, Tensor], fade: float = 1.0) -> Tensor:
         """Penalise rough planes."""
         if self.smoothness == 0:
             return splats["means"].new_zeros(())
