@@ -37,13 +37,17 @@ def render_in_blender(plan: dict, python: str) -> None:
     (folder / "plan.json").write_text(json.dumps(plan))
     script = str(ROOT / "benchmarks" / "parity_blender.py")
     for step in ("import", "render"):
-        subprocess.run(
-            [python, "-I", script, step, str(folder / "plan.json")],
-            check=True,
-            cwd=folder,
-            env={**os.environ, "BLENDER_USER_RESOURCES": str(folder / "user")},
-            stdout=subprocess.DEVNULL,
-        )
+        command = [python, "-I", script, step, str(folder / "plan.json")]
+        env = {**os.environ, "BLENDER_USER_RESOURCES": str(folder / "user")}
+        with subprocess.Popen(
+            command, cwd=folder, env=env, stdout=subprocess.PIPE, text=True
+        ) as process:
+            assert process.stdout is not None
+            for line in process.stdout:
+                if line.startswith("rendered"):
+                    print(line, end="", flush=True)
+        if process.returncode:
+            sys.exit(f"Blender's {step} failed; its messages stand above.")
 
 
 def compare(plan: dict, asset: Asset, dataset: Dataset) -> dict:
@@ -82,12 +86,20 @@ def main() -> None:
     parser.add_argument("--blender", required=True, help="Python with bpy")
     parser.add_argument("--engines", nargs="+", default=["CYCLES", "EEVEE"])
     parser.add_argument("--frames", type=int, nargs="+", help="default: all")
+    parser.add_argument("--split", choices=("test", "train"), default="test")
+    parser.add_argument("--start", type=int, default=0, help="as given to ds4d fit")
+    parser.add_argument("--end", type=int, help="as given to ds4d fit")
+    parser.add_argument("--max-side", type=int, help="as given to ds4d fit")
     parser.add_argument("--keep", type=Path, help="folder for the .blend files and pictures")
     parser.add_argument("--json", type=Path)
     options = parser.parse_args()
-    asset, dataset = read_asset(options.asset), load_dataset(options.dataset)
+    asset = read_asset(options.asset)
+    dataset = load_dataset(
+        options.dataset, start=options.start, end=options.end, max_side=options.max_side
+    )
     frames = options.frames or list(range(asset.frame_count))
-    cameras = [dataset.cameras[view].name for view in dataset.test]
+    views = dataset.test if options.split == "test" else dataset.train
+    cameras = [dataset.cameras[view].name for view in views]
     with tempfile.TemporaryDirectory() as scratch:
         folder = (options.keep or Path(scratch)).resolve()
         folder.mkdir(parents=True, exist_ok=True)
