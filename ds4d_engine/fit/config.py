@@ -52,7 +52,7 @@ class FitConfig:
     # motion
     motion: str = _setting("ds4d", "motion model", ("ds4d", "spline", "hexplane", "ds4d-paper"))
     knots: int = _setting(0, "spline knots over the clip; 0 takes half the frame count")
-    rigidity: float = _setting(3.0, "weight of local rigidity (ds4d)")
+    rigidity: float = _setting(1.0, "weight of local rigidity (ds4d)")
     stillness: float = _setting(
         2.0, "weight that keeps Gaussians of low dynamic score in their place (ds4d)"
     )

@@ -89,26 +89,27 @@ def build_motion_model(scene: Scene, config: FitConfig, features: ClipFeatures |
     return build_motion(config.motion, clip, **settings)
 
 
-def refresh_motion(state: FitState, features: ClipFeatures | None, backend: str) -> None:
+def refresh_motion(
+    state: FitState, features: ClipFeatures | None, backend: str, *, grown: bool = False
+) -> None:
     """Renew what the motion model caches per Gaussian, and keep what it was computed from.
 
-    A resumed fit repeats the last refresh from the kept values, so that it continues exactly.
+    `grown` says that densification has just cloned and pruned. A resumed fit repeats the last
+    refresh from the kept values, so that it continues exactly.
     """
     visible = None
-    if state.motion.needs_visibility:
+    state.refreshed = {"means": state.parameters["means"].detach().clone()}
+    if state.motion.needs_visibility and not (grown and state.motion.clones_keep_features):
         assert features is not None
         visible = _visible(state.parameters, features, backend)
-        state.refreshed = {"means": state.parameters["means"].detach().clone(), "visible": visible}
+        state.refreshed["visible"] = visible
     state.motion.refresh(state.parameters, visible)
 
 
 def repeat_refresh(state: FitState) -> None:
     """Repeat the last refresh of a checkpoint."""
-    if state.refreshed:
-        splats = dict(state.parameters.items()) | {"means": state.refreshed["means"]}
-        state.motion.refresh(splats, state.refreshed["visible"])
-    else:
-        state.motion.refresh(state.parameters, None)
+    splats = dict(state.parameters.items()) | {"means": state.refreshed["means"]}
+    state.motion.refresh(splats, state.refreshed.get("visible"))
 
 
 def dynamic_scores(

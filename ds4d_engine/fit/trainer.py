@@ -101,8 +101,8 @@ def fit(
     def keep() -> None:
         save_checkpoint(checkpoint, state, config, key)
 
-    def refresh() -> None:
-        refresh_motion(state, features, config.backend)
+    def refresh(grown: bool) -> None:
+        refresh_motion(state, features, config.backend, grown=grown)
 
     stopped = _optimise(scene, state, config, listener, should_stop, keep, refresh)
     keep()
@@ -121,7 +121,7 @@ def _optimise(
     listener: Listener,
     should_stop: Callable[[], bool],
     keep: Callable[[], None],
-    refresh: Callable[[], None],
+    refresh: Callable[[bool], None],
 ) -> bool:
     """Run the loop from the state's step to the end of the budget; return whether it stopped."""
     targets = TargetCache(scene)
@@ -173,9 +173,9 @@ def _optimise(
         if state.densifier.due(part):
             weights = motion.densify_weights(parameters)
             state.densifier.grow_and_prune(parameters, state.optimizers, weights)
-            refresh()
+            refresh(True)
         elif motion.refresh_interval and state.step % motion.refresh_interval == 0:
-            refresh()
+            refresh(False)
         if (
             look.moving
             and state.settled < len(SETTLE_PARTS)

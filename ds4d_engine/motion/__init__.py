@@ -78,6 +78,8 @@ class Motion(nn.Module):
     """Tensors of `per_gaussian` that `knots.contract` reads, for `knots.KnotAdam` to optimise."""
     refresh_interval: int = 0
     """Iterations after which the model wants `refresh`; 0: it never needs one."""
+    clones_keep_features: bool = False
+    """Whether `refresh` after densification does without `visible`."""
     needs_visibility: bool = False
     """Whether `refresh` reads `visible`; where False, None may be passed."""
 

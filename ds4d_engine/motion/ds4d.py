@@ -33,6 +33,8 @@ from .spline import SplineMotion
 SIGNATURE_CHANNELS = 8
 RIGIDITY_SAMPLES = 600
 STILL_SCORE = 0.1  # from this dynamic score on, motion is believed without doubt
+NEGLIGIBLE = 0.02  # under this weight rigidity no longer changes a fit, and costs time
+CANDIDATES = 4  # nearest in space considered for each neighbour that is chosen
 SCORE_FLOOR = 0.02  # under this a score is codec or render noise
 
 
@@ -41,6 +43,7 @@ class DS4DMotion(SplineMotion):
 
     name: ClassVar[str] = "ds4d"
     needs_visibility = True
+    clones_keep_features = True
 
     def __init__(
         self,
@@ -51,7 +54,7 @@ class DS4DMotion(SplineMotion):
         gate: bool = True,
         gate_score: float = 0.02,
         gate_pixels: float = 0.05,
-        rigidity: float = 3.0,
+        rigidity: float = 1.0,
         stillness: float = 2.0,
         likeness: float = 0.5,
         growth_score: float = 0.0,
@@ -74,7 +77,7 @@ class DS4DMotion(SplineMotion):
         self.gate, self.gate_score, self.gate_pixels = gate, gate_score, gate_pixels
         self.growth_score, self.stillness = growth_score, stillness
         self.rigidity, self.likeness, self.neighbours = rigidity, likeness, neighbours
-        self.refresh_interval = 1000
+        self.refresh_interval = 4000
         self.features = clip.features
         self.times = tuple(float(time) for time in clip.times)
         decoupled = decouple(clip.features.tokens, clip.middle, reference)
@@ -83,15 +86,21 @@ class DS4DMotion(SplineMotion):
         self._tokens = torch.cat([scores, _signatures(decoupled.dynamic)], 1)
         self._fusion = TSSF(self._tokens.shape[1], fuse)
         self._near: Tensor | None = None
-        self._score: Tensor | None = None
         self._last: Deltas | None = None
 
     def per_gaussian(self, count: int) -> dict[str, Tensor]:
-        """Add `motion_gate` [N]: 1 where a Gaussian may move, 0 where it is still."""
-        return super().per_gaussian(count) | {"motion_gate": torch.ones(count)}
+        """Add the gate and the features, which are not trained.
+
+        `motion_gate` [N] is 1 where a Gaussian may move, 0 where it is still; `motion_features`
+        [N, 1 + S] holds its dynamic score and its signature.
+        """
+        return super().per_gaussian(count) | {
+            "motion_gate": torch.ones(count),
+            "motion_features": torch.zeros(count, self._tokens.shape[1]),
+        }
 
     def per_gaussian_lr(self) -> dict[str, float]:
-        """Give the coefficients' learning rate; the gate is not trained."""
+        """Give the coefficients' learning rate."""
         return {name: self.learning_rate for name in super().per_gaussian(0)}
 
     def forward(self, splats: Mapping[str, Tensor], time: float) -> Deltas:
@@ -107,22 +116,21 @@ class DS4DMotion(SplineMotion):
 
     @torch.no_grad()
     def refresh(self, splats: Mapping[str, Tensor], visible: Tensor | None) -> None:
-        """Sample scores and signatures at the canonical centres and search the neighbours."""
-        assert visible is not None
+        """Search the neighbours; with `visible`, first sample the features where Gaussians lie."""
         means = splats["means"].detach()
-        sampler = TokenSampler(means, self.features.cameras, self.features.grids)
-        points = sampler.sample(self._tokens)
-        # what no view sees is taken from all of them: hidden is not the same as still
-        _, shares = self._fusion(points, visible | ~visible.any(0))
-        fused = (shares[..., None] * points).sum(0)
-        self._score = fused[:, 0]
-        self._near = self._neighbours(means, fused[:, 1:])
+        if visible is not None:
+            sampler = TokenSampler(means, self.features.cameras, self.features.grids)
+            points = sampler.sample(self._tokens)
+            # what no view sees is taken from all of them: hidden is not the same as still
+            _, shares = self._fusion(points, visible | ~visible.any(0))
+            splats["motion_features"].copy_((shares[..., None] * points).sum(0))
+        self._near = self._neighbours(means, splats["motion_features"][:, 1:])
 
     def start(self, parameters: Mapping[str, Tensor]) -> None:
         """Close the gate of every Gaussian whose dynamic score says that it is still."""
-        assert self._score is not None
         if self.gate:
-            parameters["motion_gate"].copy_((self._score > self.gate_score).float())
+            score = parameters["motion_features"][:, 0]
+            parameters["motion_gate"].copy_((score > self.gate_score).float())
 
     @torch.no_grad()
     def settle(self, parameters: Mapping[str, Tensor], pixels_per_unit: float) -> None:
@@ -141,27 +149,28 @@ class DS4DMotion(SplineMotion):
             turn = 2 * (1 - (turned * unit).sum(-1).abs().clamp(max=1) ** 2).sqrt()
             largest = torch.maximum(largest, deltas.d_means.norm(dim=-1) + turn * reach)
         # the lower the score, the more motion it takes to be believed
-        assert self._score is not None
-        needed = self.gate_pixels * STILL_SCORE / self._score.clamp_min(SCORE_FLOOR)
+        score = parameters["motion_features"][:, 0]
+        needed = self.gate_pixels * STILL_SCORE / score.clamp_min(SCORE_FLOOR)
         still = largest * pixels_per_unit < needed
         parameters["motion_gate"][still] = 0
 
     def densify_weights(self, parameters: Mapping[str, Tensor]) -> Tensor | None:
         """Return 1 for still Gaussians up to 1 + growth_score for the most dynamic ones [N]."""
-        if self.growth_score == 0 or self._score is None:
+        if self.growth_score == 0:
             return None
-        return 1 + self.growth_score * self._score / self._score.amax().clamp_min(SCORE_FLOOR)
+        score = parameters["motion_features"][:, 0]
+        return 1 + self.growth_score * score / score.amax().clamp_min(SCORE_FLOOR)
 
     def regularisation(self, splats: Mapping[str, Tensor], fade: float = 1.0) -> Tensor:
         """Hold neighbours together, fading, and what looks still in its place, to the end."""
-        near, last, score = self._near, self._last, self._score
-        if near is None or score is None or last is None or len(near) != len(last.d_means):
+        near, last = self._near, self._last
+        if near is None or last is None or len(near) != len(last.d_means):
             return splats["means"].new_zeros(())
         total = splats["means"].new_zeros(())
-        if self.rigidity:
+        if fade * self.rigidity > NEGLIGIBLE:
             total = total + fade * self.rigidity * self._apart(splats, near, last)
         if self.stillness:
-            doubt = (1 - score / STILL_SCORE).clamp_min(0)
+            doubt = (1 - splats["motion_features"][:, 0] / STILL_SCORE).clamp_min(0)
             moved = (last.d_means.square().sum(-1) + 1e-12).sqrt()
             total = total + self.stillness * (doubt * moved).mean()
         return total
@@ -178,13 +187,17 @@ class DS4DMotion(SplineMotion):
         return ((apart.square().sum(-1) + 1e-8).sqrt() * both).mean()
 
     def _neighbours(self, means: Tensor, signatures: Tensor) -> Tensor:
-        """Return the nearest Gaussians [N, k] in space and in fused dynamic features."""
+        """Return [N, k]: of the nearest in space, those nearest in space and in features."""
         spread = means.std(0).norm().clamp_min(1e-6)
         alike = signatures / signatures.std(0).norm().clamp_min(1e-6) * spread * self.likeness
-        joint = torch.cat([means, alike], 1).cpu().numpy().astype(np.float64)
-        k = min(self.neighbours, len(joint) - 1)
-        _, found = cKDTree(joint).query(joint, k + 1)
-        return torch.as_tensor(np.asarray(found)[:, 1:], device=means.device)
+        joint = torch.cat([means, alike], 1)
+        points = means.cpu().numpy()
+        count = min(CANDIDATES * self.neighbours, len(points) - 1)
+        _, found = cKDTree(points).query(points, count + 1)
+        candidates = torch.as_tensor(np.asarray(found)[:, 1:], device=means.device)
+        distance = (joint[candidates] - joint[:, None]).square().sum(-1)
+        chosen = distance.topk(min(self.neighbours, count), largest=False).indices
+        return candidates.gather(1, chosen)
 
 
 def _signatures(dynamic: Tensor) -> Tensor:
