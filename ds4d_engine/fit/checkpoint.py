@@ -19,6 +19,7 @@ from torch.nn import Parameter
 
 from ..data import Dataset
 from ..motion import Motion
+from ..motion.knots import KnotAdam
 from ..seam.errors import EngineError
 from .config import FitConfig
 from .densify import Densifier
@@ -132,7 +133,7 @@ def load_checkpoint(path: Path, state: FitState, config: FitConfig, dataset: str
             found = {k.removeprefix(prefix): v for k, v in tensors.items() if k.startswith(prefix)}
             if found:
                 optimizer.raw.state[parameter] = {
-                    k: v if k == "step" else v.to(device) for k, v in found.items()
+                    k: v.to(_home(optimizer.raw, k, device)) for k, v in found.items()
                 }
     for key in ("grad2d", "count"):
         value_or_none = tensors.get(f"densify.{key}")
@@ -169,6 +170,12 @@ def _check_origin(path: Path, metadata: dict[str, str], config: FitConfig, datas
             f"The checkpoint {path} was made with other settings ({', '.join(changed)}); "
             "give the same settings, or start without --resume."
         )
+
+
+def _home(optimizer: torch.optim.Optimizer, key: str, device: torch.device) -> torch.device:
+    """Return where a value of an optimiser's state lives: KnotAdam counts steps on the CPU."""
+    counts = key == "step" and isinstance(optimizer, KnotAdam)
+    return torch.device("cpu") if counts else device
 
 
 class _Flat:
