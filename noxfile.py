@@ -28,6 +28,12 @@ RUNNING = f"{sys.version_info.major}.{sys.version_info.minor}"
 ENGINE_PYTHON = RUNNING if RUNNING in BLENDER_PYTHONS.values() else "3.11"
 DEMO_BLENDER = next(b for b, python in BLENDER_PYTHONS.items() if python == ENGINE_PYTHON)
 
+# What bpy links to (X11, GL), and what EEVEE needs to draw on the CPU (Mesa, EGL).
+DEBIAN_PACKAGES = (
+    *("libegl1", "libgl1", "libgl1-mesa-dri", "libglx-mesa0", "libice6", "libsm6", "libx11-6"),
+    *("libxext6", "libxfixes3", "libxi6", "libxkbcommon0", "libxrender1", "libxxf86vm1"),
+)
+
 nox.needs_version = ">=2024.10.9"
 nox.options.default_venv_backend = "none"
 nox.options.sessions = ["tests"]
@@ -108,6 +114,22 @@ def find_interpreter(version: str) -> str | None:
     return program if works else None
 
 
+def system_libraries(session: nox.Session) -> None:
+    """Install what bpy links to, on Debian and its kin; say what to do where that needs a person."""
+    if which("apt-get") is None or which("dpkg") is None:
+        return
+    known = subprocess.run(["dpkg", "--status", *DEBIAN_PACKAGES], capture_output=True, check=False)
+    if known.returncode == 0:
+        return
+    root: tuple[str, ...] = () if os.geteuid() == 0 else ("sudo", "-n")
+    if root and subprocess.run([*root, "true"], capture_output=True, check=False).returncode:
+        packages = " ".join(DEBIAN_PACKAGES)
+        session.error(f"Blender lacks system libraries: run `sudo apt-get install -y {packages}`")
+    session.run(*root, "apt-get", "update", "-qq", external=True)
+    install = ("apt-get", "install", "-y", "-qq", "--no-install-recommends")
+    session.run(*root, *install, *DEBIAN_PACKAGES, external=True)
+
+
 def threads() -> dict[str, str]:
     """Give the numeric libraries one thread per core, four at the most, unless told otherwise."""
     return {"OMP_NUM_THREADS": os.environ.get("OMP_NUM_THREADS", str(min(os.cpu_count() or 1, 4)))}
@@ -151,6 +173,7 @@ def tests_engine(session: nox.Session) -> None:
 def tests_blender(session: nox.Session, release: str) -> None:
     """Test the add-on, the seam, the borders and the extension inside one Blender."""
     environment = BLENDERS[release]
+    system_libraries(session)
     environment.prepare(session)
     with tempfile.TemporaryDirectory() as resources:
         pytest(
@@ -176,6 +199,7 @@ def tests_blender_5_2(session: nox.Session) -> None:
 def demo(session: nox.Session) -> None:
     """Fit the embedded clip, import it into Blender and render it: see demo-output."""
     blender = BLENDERS[DEMO_BLENDER]
+    system_libraries(session)
     ENGINE.prepare(session)
     blender.prepare(session)
     ENGINE.run(
@@ -189,5 +213,6 @@ def demo(session: nox.Session) -> None:
 def build(session: nox.Session) -> None:
     """Build the Blender extension in dist/ and let Blender's own validator check it."""
     blender = BLENDERS[DEMO_BLENDER]
+    system_libraries(session)
     blender.prepare(session)
     blender.run(session, "python", "build_addon.py", *session.posargs)
