@@ -115,7 +115,7 @@ def find_interpreter(version: str) -> str | None:
 
 
 def system_libraries(session: nox.Session) -> None:
-    """Install what bpy links to, on Debian and its kin; say what to do where that needs a person."""
+    """Install what bpy links to, on Debian and its kin; say what to do where only a person can."""
     if which("apt-get") is None or which("dpkg") is None:
         return
     known = subprocess.run(["dpkg", "--status", *DEBIAN_PACKAGES], capture_output=True, check=False)
