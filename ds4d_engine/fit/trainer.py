@@ -37,7 +37,14 @@ from .model import (
 )
 from .scene import Scene, TargetCache
 from .schedule import Clock, decay_learning_rates, draw, time_window
-from .splats import activate, clamp_colors, create_optimizers, create_parameters, render_view
+from .splats import (
+    Splats,
+    activate,
+    clamp_colors,
+    create_optimizers,
+    create_parameters,
+    render_view,
+)
 from .start import start_gaussians
 
 SETTLE_PARTS = (0.5, 0.75)  # parts of the fit at which small motions are taken away
@@ -160,7 +167,7 @@ def _optimise(
             ssim_weight=config.ssim_weight,
         )
         photometric = loss.detach()
-        loss = loss + _priors(render.alphas, coverage, splats, scene, config)
+        loss = loss + _priors(render.alphas, coverage, splats, config)
         if look.moving:
             loss = loss + motion.regularisation(parameters, config.prior_final**part)
         loss.backward()
@@ -202,12 +209,10 @@ def _device(config: FitConfig) -> torch.device:
     return torch.device("cpu")
 
 
-def _priors(
-    alphas: Tensor, coverage: Tensor, splats: Any, scene: Scene, config: FitConfig
-) -> Tensor:
-    """Coverage against the source's alpha, and the pull on opacities and scales."""
+def _priors(alphas: Tensor, coverage: Tensor, splats: Splats, config: FitConfig) -> Tensor:
+    """Coverage against the source's alpha (1 in a plain video), and pulls on opacity and scale."""
     total = alphas.new_zeros(())
-    if scene.has_alpha and config.alpha_weight:
+    if config.alpha_weight:
         total = total + config.alpha_weight * (alphas - coverage).abs().mean()
     if config.opacity_weight:
         total = total + config.opacity_weight * splats.opacities.mean()
