@@ -79,9 +79,7 @@ class FitConfig:
 
     # losses
     ssim_weight: float = _setting(0.2, "weight of 1 - SSIM against L1")
-    alpha_weight: float = _setting(
-        0.1, "weight of the coverage loss, against alpha or opaque"
-    )
+    alpha_weight: float = _setting(0.1, "weight of the coverage loss, against alpha or opaque")
     opacity_weight: float = _setting(0.0, "weight that pulls opacities down")
     scale_weight: float = _setting(0.0, "weight that pulls scales down")
 
