@@ -52,7 +52,9 @@ def render(plan: dict[str, Any]) -> None:
             image = scene.render.image_settings
             image.file_format, image.color_mode, image.color_depth = "PNG", "RGB", "16"
             for name in plan["cameras"]:
-                scene.camera = bpy.data.objects[name]
+                camera = scene.camera = bpy.data.objects[name]
+                scene.render.resolution_x = camera["ds4d_width"]
+                scene.render.resolution_y = camera["ds4d_height"]
                 for frame in plan["frames"]:
                     scene.frame_set(scene.frame_start + frame)
                     stem = f"{engine.lower()}-{background}-{name}-{frame:04d}.png"

@@ -46,7 +46,7 @@ def main() -> None:
     run(*ds4d, "fit", dataset, "-o", asset, "--seconds", options.seconds, *FRAMES, *SIZE)
     run(*ds4d, "evaluate", asset, dataset, "--split", "train", *FRAMES)
     parity = (sys.executable, str(ROOT / "benchmarks" / "parity.py"), asset, dataset)
-    shown = ("--engines", "CYCLES", "--frames", "0", "10", "20", "29", "--split", "train")
+    shown = ("--engines", "CYCLES", "--frames", "10", "--split", "train")
     kept = ("--keep", str(WORK / "blender"))
     run(*parity, "--blender", options.blender, *shown, *FRAMES, *kept)
 
