@@ -68,8 +68,8 @@ def save_checkpoint(path: Path, state: FitState, config: FitConfig, dataset: str
     for name, value in state.motion.state_dict().items():
         tensors[f"motion.{name}"] = value
     for name, optimizer in _all_optimizers(state).items():
-        for index, parameter in enumerate(optimizer.param_groups_flat()):
-            for key, value in optimizer.state_of(parameter).items():
+        for index, parameter in enumerate(_parameters(optimizer)):
+            for key, value in optimizer.state.get(parameter, {}).items():
                 tensors[f"optimizer.{name}.{index}.{key}"] = torch.as_tensor(value)
     for key in ("grad2d", "count"):
         if state.densifier.state[key] is not None:
@@ -128,12 +128,12 @@ def load_checkpoint(path: Path, state: FitState, config: FitConfig, dataset: str
         }
     )
     for name, optimizer in _all_optimizers(state).items():
-        for index, parameter in enumerate(optimizer.param_groups_flat()):
+        for index, parameter in enumerate(_parameters(optimizer)):
             prefix = f"optimizer.{name}.{index}."
             found = {k.removeprefix(prefix): v for k, v in tensors.items() if k.startswith(prefix)}
             if found:
-                optimizer.raw.state[parameter] = {
-                    k: v.to(_home(optimizer.raw, k, device)) for k, v in found.items()
+                optimizer.state[parameter] = {
+                    k: v.to(_home(optimizer, k, device)) for k, v in found.items()
                 }
     for key in ("grad2d", "count"):
         value_or_none = tensors.get(f"densify.{key}")
@@ -178,21 +178,13 @@ def _home(optimizer: torch.optim.Optimizer, key: str, device: torch.device) -> t
     return torch.device("cpu") if counts else device
 
 
-class _Flat:
-    """One optimiser with its parameters in a fixed order."""
-
-    def __init__(self, raw: torch.optim.Optimizer) -> None:
-        self.raw = raw
-
-    def param_groups_flat(self) -> list[Tensor]:
-        return [p for group in self.raw.param_groups for p in group["params"]]
-
-    def state_of(self, parameter: Tensor) -> dict[str, Any]:
-        return dict(self.raw.state.get(parameter, {}))
+def _parameters(optimizer: torch.optim.Optimizer) -> list[Tensor]:
+    """Return an optimiser's parameters in a fixed order."""
+    return [parameter for group in optimizer.param_groups for parameter in group["params"]]
 
 
-def _all_optimizers(state: FitState) -> dict[str, _Flat]:
-    named = {name: _Flat(optimizer) for name, optimizer in state.optimizers.items()}
+def _all_optimizers(state: FitState) -> dict[str, torch.optim.Optimizer]:
+    named = dict(state.optimizers)
     if state.network_optimizer is not None:
-        named["network"] = _Flat(state.network_optimizer)
+        named["network"] = state.network_optimizer
     return named
