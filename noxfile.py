@@ -95,7 +95,7 @@ class Environment:
         return digest.hexdigest()
 
 
-ENGINE = Environment("engine", ENGINE_PYTHON, ("-e", ".[lint,test]"))
+ENGINE = Environment("engine", ENGINE_PYTHON, ("-e", ".[lint,test,priors,bench]"))
 BLENDERS = {
     # No constraints: each bpy wants a numpy of its own.
     release: Environment(f"blender-{release}", python, (f"bpy=={release}.*", "pytest"), False)
