@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import argparse
 import json
+from dataclasses import fields
 from pathlib import Path
 from typing import Any
 
@@ -13,6 +14,7 @@ import numpy as np
 from ..seam.asset import Asset, read_asset
 from .arguments import write_json
 
+OBSERVED_FROM = 0.5  # where less of it was seen, a Gaussian counts as invented
 _CAMERAS_SHOWN = 24
 
 
@@ -38,15 +40,19 @@ def describe(asset: Asset, file_bytes: int) -> dict[str, Any]:
     means = [asset.static.means, asset.motion.means.reshape(-1, 3)]
     points = np.concatenate(means) if sum(map(len, means)) else np.zeros((1, 3), np.float32)
     scores = asset.dynamic.dynamic_scores
-    per_frame = sum(
-        array[0].nbytes for array in (asset.motion.means, asset.motion.quats, asset.motion.scales)
-    ) + (0 if asset.motion.opacities is None else asset.motion.opacities[0].nbytes)
+    observed = np.concatenate([asset.static.observed, asset.dynamic.observed])
+    invented = int((observed < OBSERVED_FROM).sum())
+    moving = [getattr(asset.motion, item.name) for item in fields(asset.motion)]
+    per_frame = sum(array[0].nbytes for array in moving if array is not None)
     return {
         "static_gaussians": len(asset.static),
         "dynamic_gaussians": len(asset.dynamic),
+        "observed_gaussians": len(observed) - invented,
+        "invented_gaussians": invented,
         "mean_dynamic_score": float(np.mean(scores)) if len(scores) else None,
         "sh_degree": round((asset.static.shN.shape[1] + 1) ** 0.5) - 1,
         "moving_opacity": asset.motion.opacities is not None,
+        "moving_colour": asset.motion.sh0 is not None,
         "frames": asset.frame_count,
         "fps": asset.fps,
         "frame_start": asset.frame_start,
@@ -74,11 +80,14 @@ def _text(path: Path, facts: dict[str, Any], *, verified: bool) -> str:
     static, dynamic = facts["static_gaussians"], facts["dynamic_gaussians"]
     last = facts["frame_start"] + facts["frames"] - 1
     score = facts["mean_dynamic_score"]
+    observed, invented = facts["observed_gaussians"], facts["invented_gaussians"]
     rows = {
         "Gaussians": f"{static + dynamic:,}: {static:,} static, {dynamic:,} dynamic",
+        "Observed": f"{observed:,} seen by a source picture, {invented:,} invented",
         "Dynamic score": "none" if score is None else f"{score:.3f}, mean of the dynamic ones",
         "Colour": f"spherical harmonics of degree {facts['sh_degree']}, "
-        f"blended in {'linear light' if facts['blend'] == 'linear' else 'sRGB values'}",
+        f"blended in {'linear light' if facts['blend'] == 'linear' else 'sRGB values'}, "
+        f"{'moving' if facts['moving_colour'] else 'constant'} over time",
         "Opacity": "moves" if facts["moving_opacity"] else "constant over time",
         "Frames": f"{facts['frames']} ({facts['frame_start']} to {last}) at {facts['fps']:g} fps, "
         f"{facts['seconds']:.2f} s",

@@ -22,7 +22,8 @@ from .quaternions import make_continuous, normalize, slerp
 __all__ = ["Asset", "Gaussians", "Motion", "read_asset", "write_asset"]
 
 FORMAT = "ds4d"
-VERSION = 1
+# The newest version read. A file is written as the oldest one whose readers show it right.
+VERSION = 2
 AXES = "right-handed, +Z up"
 
 Blend = Literal["linear", "srgb"]
@@ -84,8 +85,8 @@ class Asset:
     def at(self, frame: float) -> Gaussians:
         """Return static then dynamic Gaussians at a fractional frame in 0..T-1.
 
-        Between frames means, scales and opacities are mixed linearly and rotations along the
-        shorter arc, as the Blender player does.
+        Between frames means, scales, opacities and sh0 are mixed linearly and rotations along
+        the shorter arc, as the Blender player does.
         """
         if not 0 <= frame <= self.frame_count - 1:
             raise AssetError(f"Frame {frame:g} is outside 0..{self.frame_count - 1}.")
@@ -108,9 +109,10 @@ class Asset:
             quats=quats,
             scales=mix(motion.scales),
             opacities=dynamic.opacities if motion.opacities is None else mix(motion.opacities),
-            sh0=dynamic.sh0,
+            sh0=dynamic.sh0 if motion.sh0 is None else mix(motion.sh0),
             shN=dynamic.shN,
             dynamic_scores=dynamic.dynamic_scores,
+            observed=dynamic.observed,
         )
         return Gaussians.concatenate(self.static, moved)
 
@@ -131,7 +133,7 @@ def write_asset(path: StrPath, asset: Asset) -> None:
         raise AssetError(f"The provenance cannot be stored as JSON: {error}.") from None
     metadata = {
         "format": FORMAT,
-        "version": str(VERSION),
+        "version": "1" if asset.motion.sh0 is None else "2",
         "fps": repr(float(asset.fps)),
         "frame_start": str(int(asset.frame_start)),
         "blend": asset.blend,
@@ -186,12 +188,16 @@ def _arrays(asset: Asset) -> dict[str, NDArray[Any]]:
         for item in fields(gaussians):
             arrays[f"{part}.{item.name}"] = getattr(gaussians, item.name)
         arrays[f"{part}.quats"] = normalize(gaussians.quats)
+        if (gaussians.observed == 1).all():
+            del arrays[f"{part}.observed"]
     motion = asset.motion
     arrays["motion.means"] = motion.means
     arrays["motion.quats"] = make_continuous(normalize(motion.quats), arrays["dynamic.quats"])
     arrays["motion.scales"] = motion.scales
     if motion.opacities is not None:
         arrays["motion.opacities"] = motion.opacities
+    if motion.sh0 is not None:
+        arrays["motion.sh0"] = motion.sh0
     cameras = asset.cameras
     arrays["cameras.Ks"] = np.array([c.K for c in cameras], np.float64).reshape(-1, 3, 3)
     viewmats = np.array([c.viewmat for c in cameras], np.float64)
@@ -203,10 +209,6 @@ def _arrays(asset: Asset) -> dict[str, NDArray[Any]]:
 
 
 def _build(arrays: dict[str, NDArray[Any]], metadata: dict[str, str]) -> Asset:
-    parts = {
-        part: Gaussians(**{item.name: arrays[f"{part}.{item.name}"] for item in fields(Gaussians)})
-        for part in ("static", "dynamic")
-    }
     names = json.loads(metadata["camera_names"])
     splits = json.loads(metadata["camera_splits"])
     cameras = tuple(
@@ -221,13 +223,14 @@ def _build(arrays: dict[str, NDArray[Any]], metadata: dict[str, str]) -> Asset:
         )
     )
     return Asset(
-        static=parts["static"],
-        dynamic=parts["dynamic"],
+        static=_gaussians(arrays, "static"),
+        dynamic=_gaussians(arrays, "dynamic"),
         motion=Motion(
             arrays["motion.means"],
             arrays["motion.quats"],
             arrays["motion.scales"],
             arrays.get("motion.opacities"),
+            arrays.get("motion.sh0"),
         ),
         cameras=cameras,
         times=arrays["times"],
@@ -237,3 +240,12 @@ def _build(arrays: dict[str, NDArray[Any]], metadata: dict[str, str]) -> Asset:
         provenance=json.loads(metadata["provenance"]),
         units=metadata["units"],
     )
+
+
+def _gaussians(arrays: dict[str, NDArray[Any]], part: str) -> Gaussians:
+    values = {
+        item.name: arrays[f"{part}.{item.name}"]
+        for item in fields(Gaussians)
+        if item.name != "observed"
+    }
+    return Gaussians(**values, observed=arrays.get(f"{part}.observed"))  # type: ignore[arg-type]

@@ -21,7 +21,8 @@ class Gaussians:
 
     means [N,3] world; quats [N,4] wxyz unit; scales [N,3] standard deviations in world units;
     opacities [N] 0..1; sh0 [N,1,3] and shN [N,K-1,3] spherical harmonics (a splat's colour is
-    SH + 0.5, sRGB-encoded); dynamic_scores [N] 0..1, how much a Gaussian takes part in motion.
+    SH + 0.5, sRGB-encoded); dynamic_scores [N] 0..1, how much a Gaussian takes part in motion;
+    observed [N] 0..1, how much of it a source picture shows (0 is invented; left out, all 1).
     Raises AssetError when the shapes disagree.
     """
 
@@ -32,8 +33,12 @@ class Gaussians:
     sh0: F32
     shN: F32
     dynamic_scores: F32
+    observed: F32 = None  # type: ignore[assignment]  # an array once constructed
 
     def __post_init__(self) -> None:
+        if self.observed is None:
+            scores = np.shape(self.dynamic_scores)  # type: ignore[unreachable]
+            self.observed = np.ones(scores, np.float32)
         for field in fields(self):
             setattr(self, field.name, _float32(getattr(self, field.name), field.name))
         count = self.means.shape[0] if self.means.ndim else 0
@@ -46,6 +51,7 @@ class Gaussians:
             "sh0": (count, 1, 3),
             "shN": (count, bases, 3),
             "dynamic_scores": (count,),
+            "observed": (count,),
         }
         _check_shapes(self, expected)
         if bases not in SH_BASES:
@@ -73,14 +79,15 @@ class Gaussians:
 class Motion:
     """Hold what T frames change of Nd dynamic Gaussians, activated, float32.
 
-    means [T,Nd,3]; quats [T,Nd,4] wxyz; scales [T,Nd,3]; opacities [T,Nd], or None where every
-    dynamic Gaussian keeps its canonical opacity.
+    means [T,Nd,3]; quats [T,Nd,4] wxyz; scales [T,Nd,3]. opacities [T,Nd] and sh0 [T,Nd,1,3] are
+    None where every dynamic Gaussian keeps its canonical opacity or colour.
     """
 
     means: F32
     quats: F32
     scales: F32
     opacities: F32 | None = None
+    sh0: F32 | None = None
 
     def __post_init__(self) -> None:
         for field in fields(self):
@@ -95,6 +102,8 @@ class Motion:
         }
         if self.opacities is not None:
             expected["opacities"] = (frames, count)
+        if self.sh0 is not None:
+            expected["sh0"] = (frames, count, 1, 3)
         _check_shapes(self, expected)
 
 

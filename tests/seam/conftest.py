@@ -22,6 +22,7 @@ def gaussians(rng: np.random.Generator, count: int, bases: int = 3) -> Gaussians
         sh0=rng.normal(size=(count, 1, 3)),
         shN=rng.normal(size=(count, bases, 3)),
         dynamic_scores=rng.uniform(0, 1, count),
+        observed=rng.uniform(0, 1, count),
     )
 
 

@@ -11,6 +11,7 @@ import pytest
 
 from ds4d_engine.seam import Asset, AssetError, Gaussians, Motion, read_asset, write_asset
 from ds4d_engine.seam.quaternions import normalize
+from ds4d_engine.seam.storage import read_header
 
 MakeAsset = Callable[..., Asset]
 
@@ -64,6 +65,70 @@ def test_absent_moving_opacities_stay_absent_and_the_canonical_ones_hold(
     np.testing.assert_array_equal(found.frame(2).opacities[7:], asset.dynamic.opacities)
 
 
+def test_a_file_without_observed_was_seen_whole(make_asset: MakeAsset, tmp_path: Path) -> None:
+    asset = make_asset()
+    for part in (asset.static, asset.dynamic):
+        part.observed = np.ones(len(part), np.float32)
+    write_asset(tmp_path / "a.ds4d", asset)
+    assert not [n for n in read_header(tmp_path / "a.ds4d").entries if "observed" in n]
+    found = read_asset(tmp_path / "a.ds4d")
+    np.testing.assert_array_equal(found.frame(1).observed, np.ones(12))
+
+
+def test_gaussians_built_without_observed_count_as_seen() -> None:
+    values = {
+        "means": np.zeros((3, 3)),
+        "quats": np.ones((3, 4)),
+        "scales": np.ones((3, 3)),
+        "opacities": np.ones(3),
+        "sh0": np.zeros((3, 1, 3)),
+        "shN": np.zeros((3, 0, 3)),
+        "dynamic_scores": np.zeros(3),
+    }
+    seen = Gaussians(**values)
+    np.testing.assert_array_equal(seen.observed, np.ones(3, np.float32))
+    invented = Gaussians(**values, observed=np.zeros(3))
+    joined = Gaussians.concatenate(seen, invented)
+    np.testing.assert_array_equal(joined.observed, [1, 1, 1, 0, 0, 0])
+    with pytest.raises(AssetError, match=r"Gaussians\.observed has shape \[2\], expected \[3\]"):
+        Gaussians(**values, observed=np.zeros(2))
+
+
+def test_a_moving_colour_is_stored_and_mixed_between_frames(
+    make_asset: MakeAsset, tmp_path: Path
+) -> None:
+    asset = make_asset()
+    colours = np.random.default_rng(1).normal(size=(4, 5, 1, 3)).astype(np.float32)
+    asset.motion.sh0 = colours
+    write_asset(tmp_path / "a.ds4d", asset)
+    found = read_asset(tmp_path / "a.ds4d")
+    np.testing.assert_array_equal(found.motion.sh0, colours)
+    np.testing.assert_array_equal(found.frame(3).sh0[7:], colours[3])
+    np.testing.assert_array_equal(found.at(1.25).sh0[:7], asset.static.sh0)
+    mixed = colours[1] * 0.75 + colours[2] * 0.25
+    np.testing.assert_allclose(found.at(1.25).sh0[7:], mixed, atol=1e-6)
+
+
+def test_only_what_an_older_reader_would_show_wrong_raises_the_version(
+    make_asset: MakeAsset, tmp_path: Path
+) -> None:
+    asset = make_asset()
+    assert (asset.static.observed < 1).any()
+    write_asset(tmp_path / "seen.ds4d", asset)
+    asset.motion.sh0 = np.zeros((4, 5, 1, 3), np.float32)
+    write_asset(tmp_path / "coloured.ds4d", asset)
+    versions = [
+        read_header(tmp_path / f"{name}.ds4d").metadata["version"] for name in ("seen", "coloured")
+    ]
+    assert versions == ["1", "2"]
+
+
+def test_a_moving_colour_of_another_shape_is_refused() -> None:
+    means, quats = np.zeros((4, 2, 3)), np.ones((4, 2, 4))
+    with pytest.raises(AssetError, match=r"Motion\.sh0 has shape"):
+        Motion(means, quats, np.ones((4, 2, 3)), sh0=np.zeros((4, 2, 3)))
+
+
 def test_a_frame_is_the_static_part_then_the_dynamic_part_at_that_frame(asset_file: Path) -> None:
     asset = read_asset(asset_file)
     frame = asset.frame(2)
@@ -72,6 +137,8 @@ def test_a_frame_is_the_static_part_then_the_dynamic_part_at_that_frame(asset_fi
     np.testing.assert_array_equal(frame.quats[7:], asset.motion.quats[2])
     np.testing.assert_array_equal(frame.opacities[7:], asset.motion.opacities[2])
     np.testing.assert_array_equal(frame.sh0[7:], asset.dynamic.sh0)
+    parts = (asset.static.observed, asset.dynamic.observed)
+    np.testing.assert_array_equal(frame.observed, np.concatenate(parts))
 
 
 def test_between_frames_positions_mix_and_rotations_turn_evenly(make_asset: MakeAsset) -> None:
@@ -172,9 +239,13 @@ def test_the_documented_numpy_reader_reads_every_array(asset: Asset, asset_file:
     np.testing.assert_array_equal(arrays["cameras.Ks"][0], asset.cameras[0].K)
 
 
-def test_the_format_page_names_every_array_and_metadata_key(asset_file: Path) -> None:
-    from ds4d_engine.seam.storage import read_header
-
+def test_the_format_page_names_every_array_and_metadata_key(
+    make_asset: MakeAsset, tmp_path: Path
+) -> None:
+    asset = make_asset()
+    asset.motion.sh0 = np.zeros((4, 5, 1, 3), np.float32)
+    asset_file = tmp_path / "a.ds4d"
+    write_asset(asset_file, asset)
     page = (Path(__file__).parents[2] / "docs" / "asset-format.md").read_text(encoding="utf-8")
     header = read_header(asset_file)
     names = [name for name in header.entries if not name.startswith("dynamic.")]

@@ -55,7 +55,7 @@ def test_another_safetensors_file_is_recognised(tmp_path: Path) -> None:
 
 def test_a_file_of_a_newer_version_asks_for_an_update(asset_file: Path) -> None:
     rewrite_header(asset_file, b'"version":"1"', b'"version":"7"')
-    assert "newer DS4D (asset version 7, this one reads up to 1); update" in sentence(asset_file)
+    assert "newer DS4D (asset version 7, this one reads up to 2); update" in sentence(asset_file)
 
 
 def test_truncation_anywhere_is_found(asset_file: Path) -> None:
