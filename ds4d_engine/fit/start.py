@@ -6,19 +6,18 @@ from __future__ import annotations
 from dataclasses import dataclass
 from pathlib import Path
 
-import numpy as np
 import torch
 import torch.nn.functional as F
 from torch import Tensor
 
 from ..photometric import decode_srgb, encode_srgb
+from ..priors.point_files import MESH_SUFFIXES, sample_file
 from ..sampling import project
 from ..seam.errors import ConfigError, DatasetError
 from .config import FitConfig
 from .hull import hull_surface, sample_picture, splat_sigma
 from .scene import Scene
 
-MESH_SUFFIXES = (".ply", ".obj", ".glb", ".gltf", ".stl")
 BACKDROP_PART = 0.4  # of the random start of a clip without masks
 BACKDROP_RADII = (1.0, 4.0)
 
@@ -86,59 +85,19 @@ def _start_from_file(path: Path, scene: Scene, count: int) -> Start:
         )
     if not path.exists():
         raise ConfigError(f"init names {path}, which does not exist; check the path.")
-    points, colors, area = _sample_file(path, count)
-    normalised = torch.tensor((points - scene.center) / scene.radius, dtype=torch.float32)
+    sampled = sample_file(path, count)
+    normalised = torch.tensor((sampled.points - scene.center) / scene.radius, dtype=torch.float32)
     normalised = normalised.to(scene.device)
-    if area > 0:
-        sigma = splat_sigma(area / scene.radius**2, len(points))
+    if sampled.area > 0:
+        sigma = splat_sigma(sampled.area / scene.radius**2, len(normalised))
     else:
-        sigma = float(normalised.std(0).norm()) / len(points) ** 0.5
-    sigmas = torch.full((len(points),), max(sigma, 1e-4), device=scene.device)
-    if colors is None:
+        sigma = float(normalised.std(0).norm()) / len(normalised) ** 0.5
+    sigmas = torch.full((len(normalised),), max(sigma, 1e-4), device=scene.device)
+    if sampled.colors is None:
         tint = _seen_colors(normalised, None, scene)
     else:
-        tint = torch.tensor(colors, dtype=torch.float32, device=scene.device)
+        tint = torch.tensor(sampled.colors, dtype=torch.float32, device=scene.device)
     return Start(normalised, tint, sigmas, 0.73)
-
-
-def _sample_file(path: Path, count: int) -> tuple[np.ndarray, np.ndarray | None, float]:
-    """Return points [N, 3], encoded colours [N, 3] or None, and the surface's area or 0."""
-    import trimesh
-
-    try:
-        loaded = trimesh.load(path, process=False)
-    except Exception as error:
-        raise ConfigError(f"init's file {path} cannot be read ({error}).") from error
-    if isinstance(loaded, trimesh.Scene):
-        loaded = loaded.to_geometry()
-    faces = getattr(loaded, "faces", None)
-    if faces is not None and len(faces):
-        return _sample_mesh(loaded, count)
-    points = np.asarray(getattr(loaded, "vertices", np.zeros((0, 3))), dtype=np.float64)
-    if not len(points):
-        raise ConfigError(f"init's file {path} holds no points; choose another file.")
-    chosen = np.random.default_rng(0).permutation(len(points))[:count]
-    found = getattr(loaded, "colors", None)
-    colors = None
-    if found is not None and len(found) == len(points):
-        colors = np.asarray(found)[chosen, :3] / 255.0
-    return points[chosen], colors, 0.0
-
-
-def _sample_mesh(mesh: object, count: int) -> tuple[np.ndarray, np.ndarray | None, float]:
-    import trimesh
-
-    assert isinstance(mesh, trimesh.Trimesh)
-    textured = getattr(mesh.visual, "uv", None) is not None
-    colored = textured or mesh.visual.kind is not None
-    drawn = trimesh.sample.sample_surface(mesh, count, sample_color=textured, seed=0)
-    points = np.asarray(drawn[0])
-    colors: np.ndarray | None = None
-    if textured:
-        colors = np.asarray(drawn[2])[:, :3] / 255.0
-    elif colored:
-        colors = np.asarray(mesh.visual.face_colors)[np.asarray(drawn[1]), :3] / 255.0
-    return points, colors, float(mesh.area)
 
 
 def _seen_colors(points: Tensor, normals: Tensor | None, scene: Scene) -> Tensor:
