@@ -114,12 +114,14 @@ def show(event: events.Progress) -> None:
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("names", nargs="*", choices=list(RECIPES), help="all, if none is given")
+    parser.add_argument("names", nargs="*", help=f"of {', '.join(RECIPES)} (default: all)")
     parser.add_argument("--size", type=int, default=128, help="picture side in pixels")
     parser.add_argument("--samples", type=int, help="Cycles samples a pixel")
     parser.add_argument("--threads", type=int, default=2)
     parser.add_argument("--out", type=Path, default=CACHE)
     options = parser.parse_args()
+    if unknown := set(options.names) - set(RECIPES):
+        parser.error(f"no clip is called {', '.join(sorted(unknown))}")
     for name in options.names or RECIPES:
         started = time.monotonic()
         result = capture(
