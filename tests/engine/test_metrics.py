@@ -12,11 +12,14 @@ from ds4d_engine.metrics import (
     TemporalDeviation,
     TemporalSpan,
     composite_source,
+    flip,
+    mask_iou,
     psnr_from_mse,
     psnr_mean_of_images,
     psnr_pooled,
     squared_error,
     ssim,
+    temporal_error,
 )
 
 
@@ -70,6 +73,37 @@ def test_ssim_of_an_image_with_itself_is_one_and_with_noise_is_less() -> None:
 
 def test_ssim_of_an_image_smaller_than_its_window_is_not_a_number() -> None:
     assert math.isnan(ssim(_image(0, 8), _image(0, 8)))
+
+
+def test_flip_grows_from_none_for_equal_pictures_to_nearly_one_for_black_on_white() -> None:
+    pytest.importorskip("flip_evaluator", reason="needs the package flip-evaluator")
+    image = _image(0)
+    slight = flip(np.clip(image + 0.02, 0, 1), image)
+    assert flip(image, image) == pytest.approx(0.0, abs=1e-6)
+    assert 0.0 < slight < flip(_image(1), image)
+    assert flip(np.zeros_like(image), np.ones_like(image)) > 0.9
+
+
+def test_flip_without_its_package_is_not_a_number(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("importlib.util.find_spec", lambda name: None)
+    assert math.isnan(flip(_image(0), _image(0)))
+
+
+def test_overlap_of_masks_is_intersection_over_union_above_one_half() -> None:
+    alphas, reference = np.zeros((4, 4), np.float32), np.zeros((4, 4), np.float32)
+    alphas[0, :3] = (1.0, 0.51, 0.5)  # one half is not covered
+    reference[0, 1:4] = 1.0
+    assert mask_iou(alphas, reference) == pytest.approx(1 / 4)
+    assert mask_iou(alphas, alphas) == 1.0
+    assert mask_iou(np.zeros_like(alphas), np.zeros_like(alphas)) == 1.0
+
+
+def test_change_over_time_forgives_a_steady_error_and_punishes_a_picture_held_still() -> None:
+    before, after = _image(0), _image(1)
+    steady = (before + np.float32(0.3), after + np.float32(0.3))
+    assert temporal_error(steady, (before, after)) == pytest.approx(0.0, abs=1e-6)
+    held = temporal_error((before, before), (before, after))
+    assert held == pytest.approx(np.abs(after.astype(np.float64) - before).mean())
 
 
 @pytest.mark.parametrize("blend", ["linear", "srgb"])
