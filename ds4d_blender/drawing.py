@@ -19,7 +19,7 @@ import bpy
 from .nodes import Field, Tree, set_input, shared_group
 
 GROUP_NAME = "DS4D Draw"
-GROUP_VERSION = 1
+GROUP_VERSION = 2
 MODIFIER_NAME = "DS4D Draw"
 
 # The engine's constants (see its rasteriser): near plane in scene units, variance of the
@@ -29,7 +29,7 @@ LOW_PASS = 0.3
 BORDER = 1.3
 MAX_SIGMAS = 3.33
 # What the quads no longer need; four copies of it would be expensive.
-_CONSUMED = ("radiance:*", "rotation", "scale", "dynamic_score")
+_CONSUMED = ("radiance:*", "rotation", "scale", "dynamic_score", "observed")
 
 
 def add_drawing(

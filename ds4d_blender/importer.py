@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 
 from .cameras import add_cameras, use_camera
 from .drawing import add_drawing
+from .invented import add_invented
 from .material import splat_material
 from .player import add_player
 from .point_cloud import new_point_cloud, set_attribute
@@ -48,6 +49,8 @@ def import_asset(
     collection = collection or bpy.context.collection or scene.collection
     name = name or path.stem
     target = _add_splats(asset, name, collection)
+    if (asset.static.observed < 1).any() or (asset.dynamic.observed < 1).any():
+        add_invented(target)
     add_drawing(target, splat_material(), sort=needs_sorting(scene))
     target["ds4d_source"] = str(path)
     target["ds4d_blend"] = asset.blend
@@ -83,6 +86,7 @@ def _add_splats(asset: Asset, name: str, collection: bpy.types.Collection) -> bp
         fps=asset.fps,
         start_frame=asset.frame_start,
         static=static,
+        encoded=asset.blend == "srgb",
     )
     return target
 
@@ -101,6 +105,7 @@ def _add_cloud(
         set_attribute(cloud, f"radiance:sh_{k}", "FLOAT_VECTOR", gaussians.shN[:, k, :])
     set_attribute(cloud, "opacity", "FLOAT", gaussians.opacities)
     set_attribute(cloud, "dynamic_score", "FLOAT", gaussians.dynamic_scores)
+    set_attribute(cloud, "observed", "FLOAT", gaussians.observed)
     colours = np.column_stack([splat_colors(sh0, blend), np.ones(len(gaussians))])
     set_attribute(cloud, "splat_color", "FLOAT_COLOR", colours)
     target = bpy.data.objects.new(name, cloud)
@@ -117,6 +122,10 @@ def _bake_motion(cloud: bpy.types.PointCloud, asset: Asset) -> None:
         set_attribute(cloud, f"scl_{frame}", "FLOAT_VECTOR", motion.scales[frame])
         if motion.opacities is not None:
             set_attribute(cloud, f"opa_{frame}", "FLOAT", motion.opacities[frame])
+        if motion.sh0 is not None:
+            # Encoded, and not yet cut off at 0: mixed in between frames like the coefficients.
+            encoded = motion.sh0[frame, :, 0] * np.float32(SH_C0) + np.float32(0.5)
+            set_attribute(cloud, f"col_{frame}", "FLOAT_VECTOR", encoded)
 
 
 def splat_colors(sh0: NDArray[np.float32], blend: str) -> NDArray[np.float32]:

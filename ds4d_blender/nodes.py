@@ -63,15 +63,28 @@ class Tree:
     # -- interface ---------------------------------------------------------------------------
 
     def declare(
-        self, name: str, kind: str, default: Any = None, *, output: bool = False, tip: str = ""
+        self,
+        name: str,
+        kind: str,
+        default: Any = None,
+        *,
+        output: bool = False,
+        factor: bool = False,
+        tip: str = "",
     ) -> None:
-        """Add a socket of `kind` (such as "Float", "Geometry") to the group's interface."""
+        """Add a socket of `kind` (such as "Float", "Geometry") to the group's interface.
+
+        A `factor` is a float that the artist sees as a slider from 0 to 1.
+        """
         socket = self.group.interface.new_socket(
             name,
             description=tip,
             in_out="OUTPUT" if output else "INPUT",
             socket_type=f"NodeSocket{kind}",
         )
+        if factor:
+            socket.subtype = "FACTOR"
+            socket.min_value, socket.max_value = 0.0, 1.0
         if default is not None:
             socket.default_value = default
 
@@ -173,6 +186,29 @@ class Tree:
             {"Switch": condition, "False": false, "True": true},
             input_type=kind,
         )
+        return self.output(node)
+
+    def menu(self, choice: Field, names: Sequence[str]) -> Field:
+        """Return the number of the name that is chosen in a menu input."""
+        node = self.node("GeometryNodeMenuSwitch", data_type="INT")
+        while len(node.enum_items) < len(names):
+            node.enum_items.new("")
+        for item, name in zip(node.enum_items, names, strict=True):
+            item.name = name  # the two items a new node has keep their numbers, 0 and 1
+        self.connect(self.input(node, "Menu"), choice)
+        for index, name in enumerate(names):
+            self.connect(self.input(node, name), index)
+        # The menu has items only once it is linked.
+        self.group.interface.items_tree[choice.socket.name].default_value = names[0]
+        return self.output(node)
+
+    def choose(self, index: Field, values: Sequence[Any]) -> Field:
+        """Return the number at `index` among `values`."""
+        node = self.node("GeometryNodeIndexSwitch", {"Index": index}, data_type="FLOAT")
+        while len(node.index_switch_items) < len(values):
+            node.index_switch_items.new()
+        for place, value in enumerate(values):
+            self.connect(self.input(node, str(place)), value)
         return self.output(node)
 
     def mix(self, kind: str, factor: Field, a: Field, b: Field) -> Field:
@@ -298,6 +334,14 @@ def set_input(modifier: bpy.types.NodesModifier, name: str, value: Any) -> None:
     else:
         modifier[identifier] = value
     modifier.id_data.update_tag()
+
+
+def set_menu(
+    modifier: bpy.types.NodesModifier, name: str, choice: str, names: Sequence[str]
+) -> None:
+    """Choose one of the `names` of a menu input."""
+    stored_as_text = isinstance(input_value(modifier, name), str)  # since Blender 5.2
+    set_input(modifier, name, choice if stored_as_text else names.index(choice))
 
 
 def input_value(modifier: bpy.types.NodesModifier, name: str) -> Any:

@@ -2,21 +2,22 @@
 """Play baked frames with Geometry Nodes: no Python runs while the file plays or renders.
 
 The dynamic point cloud carries `pos_0`, `rot_0`, `scl_0`, `pos_1`, ... (and `opa_0`, ... when
-its opacity changes). The tree reads the two frames around the current time and interpolates:
-positions, scales and opacities linearly, rotations along the shortest arc.
+its opacity changes, `col_0`, ... when its colour does). The tree reads the two frames around the
+current time and interpolates: positions, scales, opacities and encoded colours linearly, rotations
+along the shortest arc.
 """
 
 from __future__ import annotations
 
 import bpy
 
-from .nodes import Field, Tree, input_value, set_input, shared_group
+from .nodes import Field, Tree, set_input, set_menu, shared_group
 
 GROUP_NAME = "DS4D Play"
-GROUP_VERSION = 1
+GROUP_VERSION = 2
 MODIFIER_NAME = "DS4D Play"
 MODES = ("Loop", "Ping-Pong", "Clamp")
-FRAME_PATTERNS = ("pos_*", "rot_*", "scl_*", "opa_*")
+FRAME_PATTERNS = ("pos_*", "rot_*", "scl_*", "opa_*", "col_*")
 
 
 def add_player(
@@ -26,13 +27,18 @@ def add_player(
     fps: float,
     start_frame: float,
     static: bpy.types.Object | None = None,
+    encoded: bool = False,
 ) -> bpy.types.NodesModifier:
-    """Add the modifier that plays `target` and joins the points of `static` to it."""
+    """Add the modifier that plays `target` and joins the points of `static` to it.
+
+    `encoded` keeps colours as sRGB-encoded values, for assets that blend those.
+    """
     modifier = target.modifiers.new(MODIFIER_NAME, "NODES")
     modifier.node_group = shared_group(GROUP_NAME, GROUP_VERSION, _build)
     set_input(modifier, "Frames", frame_count)
     set_input(modifier, "FPS", fps)
     set_input(modifier, "Start Frame", start_frame)
+    set_input(modifier, "sRGB Blend", encoded)
     if static is not None:
         set_input(modifier, "Static", static)
     return modifier
@@ -40,8 +46,7 @@ def add_player(
 
 def set_playback(modifier: bpy.types.NodesModifier, mode: str) -> None:
     """Choose one of MODES."""
-    stored_as_text = isinstance(input_value(modifier, "Playback"), str)  # since Blender 5.2
-    set_input(modifier, "Playback", mode if stored_as_text else MODES.index(mode))
+    set_menu(modifier, "Playback", mode, MODES)
 
 
 def _declare(tree: Tree) -> None:
@@ -59,6 +64,9 @@ def _declare(tree: Tree) -> None:
     tree.declare("Time", "Float", 0.0, tip="Time in frames of the clip; can be keyframed")
     tree.declare("Frames", "Int", 1, tip="Number of frames of the clip")
     tree.declare("FPS", "Float", 24.0, tip="Frame rate of the clip")
+    tree.declare(
+        "sRGB Blend", "Bool", False, tip="The clip was fitted for blending encoded colours"
+    )
 
 
 def _build(tree: Tree) -> None:
@@ -92,6 +100,9 @@ def _build(tree: Tree) -> None:
     ):
         value, present = current(pattern, kind, mix)
         geometry = tree.store(geometry, target, kind, value, selection=present)
+    encoded, present = current("col_#", "FLOAT_VECTOR", "VECTOR")
+    color = _splat_color(tree, encoded, tree.output(source, "sRGB Blend"))
+    geometry = tree.store(geometry, "splat_color", "FLOAT_COLOR", color, selection=present)
     geometry = tree.remove(geometry, FRAME_PATTERNS)
     # Both clouds share one object space: the static one is parented without an offset.
     static = tree.node("GeometryNodeObjectInfo", {"Object": tree.output(source, "Static")})
@@ -99,8 +110,19 @@ def _build(tree: Tree) -> None:
         "GeometryNodeJoinGeometry", {"Geometry": [tree.output(static, "Geometry"), geometry]}
     )
     tree.node("NodeGroupOutput", {"Geometry": joined})
-    # The menu has items only once it is linked.
-    tree.group.interface.items_tree["Playback"].default_value = MODES[0]
+
+
+def _splat_color(tree: Tree, encoded: Field, keep: Field) -> Field:
+    """Return the colour to draw: at least 0, and linear light unless `keep`."""
+    positive = tree.vector_math("MAXIMUM", encoded, (0.0, 0.0, 0.0))
+
+    def decode(channel: Field) -> Field:
+        curve = tree.math("POWER", (channel + 0.055) / 1.055, 2.4)
+        bright = tree.math("GREATER_THAN", channel, 0.04045)
+        return tree.switch("FLOAT", bright, channel / 12.92, curve)
+
+    linear = tree.combine(*(decode(channel) for channel in tree.separate(positive)))
+    return tree.switch("VECTOR", keep, linear, positive)
 
 
 def _clip_time(tree: Tree, source: bpy.types.Node) -> Field:
@@ -132,26 +154,11 @@ def _frames(tree: Tree, source: bpy.types.Node) -> tuple[Field, Field, Field]:
     clamp = tree.math("MINIMUM", tree.math("MAXIMUM", time, 0.0), last)
 
     # Two menu switches on one input would be two menus in conflict: this one gives a number.
-    menu = tree.node("GeometryNodeMenuSwitch", data_type="INT")
-    menu.enum_items.new("")
-    for item, mode in zip(menu.enum_items, MODES, strict=True):
-        item.name = mode  # the two items a new node has keep their numbers, 0 and 1
-    tree.connect(tree.input(menu, "Menu"), tree.output(source, "Playback"))
-    for index, mode in enumerate(MODES):
-        tree.connect(tree.input(menu, mode), index)
-
-    def by_mode(*values: Field) -> Field:
-        node = tree.node("GeometryNodeIndexSwitch", {"Index": menu}, data_type="FLOAT")
-        while len(node.index_switch_items) < len(MODES):
-            node.index_switch_items.new()
-        for index, value in enumerate(values):
-            tree.connect(tree.input(node, str(index)), value)
-        return tree.output(node)
-
-    frame = by_mode(loop, ping_pong, clamp)
+    mode = tree.menu(tree.output(source, "Playback"), MODES)
+    frame = tree.choose(mode, (loop, ping_pong, clamp))
     first = tree.math("FLOOR", frame)
     # A loop interpolates from the last frame to the first; elsewhere the last frame holds.
     following = first + 1.0
     held = tree.math("MINIMUM", following, last)
-    second = by_mode(tree.math("FLOORED_MODULO", following, count), held, held)
+    second = tree.choose(mode, (tree.math("FLOORED_MODULO", following, count), held, held))
     return first, second, frame - first

@@ -15,6 +15,7 @@ import pytest
 
 from ds4d_blender.cameras import use_camera
 from ds4d_blender.importer import import_asset
+from ds4d_blender.invented import set_shown
 from ds4d_blender.rendering import setup_render
 from ds4d_engine.seam import Asset, Camera, write_asset
 from tests.blender import reference
@@ -42,13 +43,22 @@ bpy.ops.render.render(write_still=True)
 
 @pytest.fixture
 def clip() -> Asset:
-    return asset(400, 400)
+    """Everything that plays: motion, opacity and colour; a part of it is invented."""
+    clip = asset(400, 400, opacities=True)
+    turn = np.cos(np.arange(clip.frame_count))[:, None, None, None]
+    clip.motion.sh0 = clip.dynamic.sh0 * np.float32(turn)
+    for part in (clip.static, clip.dynamic):
+        part.observed = (np.arange(len(part)) % 3 > 0).astype(np.float32)
+    return clip
 
 
 def render_elsewhere(clip: Asset, view: Camera, engine: str, folder: Path) -> np.ndarray:
-    """Import, save, and return the linear RGBA that another process renders of FRAME."""
+    """Import, hide what is invented, save, and return the linear RGBA of FRAME that another
+    process renders.
+    """
     write_asset(folder / "clip.ds4d", clip)
-    import_asset(folder / "clip.ds4d", cameras=True, set_scene_time=True)
+    target = import_asset(folder / "clip.ds4d", cameras=True, set_scene_time=True)
+    set_shown(target.modifiers["DS4D Invented"], "Observed Only")
     scene = bpy.context.scene
     use_camera(scene, bpy.data.objects[view.name])
     setup_render(scene, engine)
@@ -83,7 +93,9 @@ def over(image: np.ndarray, grey: float) -> np.ndarray:
 
 
 def assert_matches(image: np.ndarray, clip: Asset, view: Camera, required: float) -> None:
-    colours, alphas = reference.render(clip.at(FRAME), view)
+    seen = clip.at(FRAME)
+    seen.opacities = seen.opacities * (seen.observed > 0.5)
+    colours, alphas = reference.render(seen, view)
     truth = np.concatenate([colours, alphas[..., None]], axis=-1)
     for grey in (0.0, 1.0):
         found = reference.psnr(over(image, grey), over(truth, grey))
