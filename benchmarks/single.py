@@ -103,7 +103,7 @@ def main() -> None:
     """Fit and score the clips that the command line asks for; print the tables."""
     options = _options()
     kind = "views" if options.views else "front"
-    options.work = CACHE / "fits" / (kind + options.tag)
+    options.work = CACHE / "fits" / "-".join(filter(None, (kind, options.tag)))
     path = options.json or options.work.with_suffix(".json")
     path.parent.mkdir(parents=True, exist_ok=True)
     document = {
@@ -158,7 +158,8 @@ def _options() -> argparse.Namespace:
     parser.add_argument("--json", type=Path, help="default: in benchmarks/cache/single/fits")
     parser.add_argument("--resume", action="store_true", help="keep the clips that --json holds")
     options = parser.parse_args()
-    missing = [name for name in options.clips if not (CACHE / name / "clip.json").exists()]
+    last = "views/023/5.png" if options.views else "input/023.png"
+    missing = [name for name in options.clips if not (CACHE / name / last).exists()]
     if missing:
         sys.exit(f"Run benchmarks/capture_single.py first; not captured: {', '.join(missing)}.")
     return options

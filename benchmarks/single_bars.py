@@ -19,7 +19,7 @@ AZIMUTHS = {
     "195": (195,),
 }
 PAPER = (-75, 15, 105, 195)
-"""The azimuths that DS4D's tables evaluate (section 4.1)."""
+"""The test azimuths of Consistent4D, which DS4D evaluates at."""
 ROWS = {"card": "flat card", "shape": "shape without motion", "ours": "ours"}
 # Gains over the card in dB and in IoU, on the mean of the main clips.
 GAINS = {

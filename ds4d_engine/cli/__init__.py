@@ -16,6 +16,7 @@ from .arguments import Parser
 COMMANDS = {
     "fit": "fit an animated asset to a multi-view clip",
     "render": "draw an asset: a picture, a video or a folder of pictures",
+    "sheet": "show an asset from several sides at several times in one picture",
     "evaluate": "compare an asset with the source from its held-out cameras",
     "info": "say what an asset holds",
     "convert": "turn another system's calibration and videos into a dataset",
