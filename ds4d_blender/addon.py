@@ -5,9 +5,10 @@ from __future__ import annotations
 
 import bpy
 from bpy.props import BoolProperty, StringProperty
-from bpy_extras.io_utils import ImportHelper
+from bpy_extras.io_utils import ExportHelper, ImportHelper
 
 from .importer import import_asset
+from .init_geometry import export_init_geometry
 from .seam import DS4DError
 
 
@@ -60,22 +61,46 @@ class DS4D_OT_import_asset(bpy.types.Operator, ImportHelper):
         return {"FINISHED"}
 
 
-CLASSES = (DS4D_OT_import_asset,)
+class DS4D_OT_export_init(bpy.types.Operator, ExportHelper):
+    """Export the selected objects, joined, as the geometry that `ds4d fit --init` begins with"""
+
+    bl_idname = "ds4d.export_init"
+    bl_label = "Export DS4D Initial Geometry"
+
+    filename_ext = ".ply"
+    filter_glob: StringProperty(default="*.ply", options={"HIDDEN"})
+
+    def execute(self, context: bpy.types.Context) -> set[str]:
+        try:
+            export_init_geometry(context.selected_objects, self.filepath)
+        except DS4DError as error:
+            self.report({"ERROR"}, str(error))
+            return {"CANCELLED"}
+        return {"FINISHED"}
+
+
+CLASSES = (DS4D_OT_import_asset, DS4D_OT_export_init)
 
 
 def _import_menu(menu: bpy.types.Menu, _context: bpy.types.Context) -> None:
     menu.layout.operator(DS4D_OT_import_asset.bl_idname, text="DS4D Splats (.ds4d)")
 
 
+def _export_menu(menu: bpy.types.Menu, _context: bpy.types.Context) -> None:
+    menu.layout.operator(DS4D_OT_export_init.bl_idname, text="DS4D Initial Geometry (.ply)")
+
+
 def register() -> None:
-    """Add the operators and the File > Import entry."""
+    """Add the operators and their entries in File > Import and Export."""
     for cls in CLASSES:
         bpy.utils.register_class(cls)
     bpy.types.TOPBAR_MT_file_import.append(_import_menu)
+    bpy.types.TOPBAR_MT_file_export.append(_export_menu)
 
 
 def unregister() -> None:
     """Take back everything `register` added."""
+    bpy.types.TOPBAR_MT_file_export.remove(_export_menu)
     bpy.types.TOPBAR_MT_file_import.remove(_import_menu)
     for cls in reversed(CLASSES):
         bpy.utils.unregister_class(cls)

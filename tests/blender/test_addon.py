@@ -29,8 +29,9 @@ def residue() -> set[str]:
     operators = {f"ds4d.{name}" for name in dir(bpy.ops.ds4d)}
     scene = {item.identifier for item in bpy.types.Scene.bl_rna.properties}
     scene = {name for name in scene if "ds4d" in name}
-    menu = bpy.types.TOPBAR_MT_file_import._dyn_ui_initialize()
-    entries = {f.__module__ for f in menu if "ds4d" in f.__module__}
+    menus = (bpy.types.TOPBAR_MT_file_import, bpy.types.TOPBAR_MT_file_export)
+    drawn = [f for menu in menus for f in menu._dyn_ui_initialize()]
+    entries = {f.__name__ for f in drawn if "ds4d" in f.__module__}
     return types | operators | scene | entries
 
 
@@ -38,7 +39,8 @@ def test_registering_twice_leaves_no_residue() -> None:
     assert not residue()
     for _ in range(2):
         ds4d_blender.register()
-        assert "ds4d.import_asset" in residue()
+        assert {"ds4d.import_asset", "ds4d.export_init"} <= residue()
+        assert {"_import_menu", "_export_menu"} <= residue()
         ds4d_blender.unregister()
         assert not residue()
 
