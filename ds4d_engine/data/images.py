@@ -57,6 +57,17 @@ def scale_down(rgba: Pixels, width: int, height: int) -> Pixels:
     return np.dstack([colour, (coverage * 255.0 + 0.5).astype(np.uint8)])
 
 
+def to_linear(srgb: Pixels) -> NDArray[np.float32]:
+    """Decode sRGB values to linear light 0..1, of the same shape."""
+    linear: NDArray[np.float32] = _DECODE_FLOAT[srgb]
+    return linear
+
+
+def from_linear(linear: NDArray[np.float32]) -> Pixels:
+    """Encode linear light, clipped to 0..1, as sRGB values."""
+    return _ENCODE[(np.clip(linear, 0.0, 1.0) * LINEAR_MAX + 0.5).astype(np.uint16)]
+
+
 def _decode(path: Path) -> Pixels:
     try:
         content = np.fromfile(path, dtype=np.uint8)
@@ -89,3 +100,4 @@ def _srgb_tables() -> tuple[Channels, Pixels]:
 
 
 _DECODE, _ENCODE = _srgb_tables()
+_DECODE_FLOAT = _DECODE.astype(np.float32) / np.float32(LINEAR_MAX)

@@ -3,7 +3,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -29,8 +29,12 @@ class Probe:
     fps: float
 
 
-def probe_video(path: Path) -> Probe:
-    """Open a video and decode its first frame; raise DatasetError when that fails."""
+def probe_video(path: Path, *, count: bool = True) -> Probe:
+    """Open a video and decode its first frame; raise DatasetError when that fails.
+
+    Where the container does not say how many frames there are, they are counted, which decodes
+    the whole video; with ``count`` False they are 0 then.
+    """
     with _opened(path) as capture:
         ok, frame = capture.read()
         if not ok:
@@ -38,15 +42,19 @@ def probe_video(path: Path) -> Probe:
         frames = int(capture.get(cv2.CAP_PROP_FRAME_COUNT))
         fps = float(capture.get(cv2.CAP_PROP_FPS))
         if frames < 1:  # some containers do not say
-            frames = 1
-            while capture.grab():
-                frames += 1
+            frames = 1 + _grabbed(capture) if count else 0
     height, width = frame.shape[:2]
     return Probe(path, width, height, frames, fps)
 
 
-def video_frames(path: Path, wanted: range) -> Iterator[Pixels]:
-    """Yield the wanted frames as BGR uint8 [H,W,3]; the others are skipped, not converted.
+def count_frames(path: Path) -> int:
+    """Decode a whole video and return how many frames it holds."""
+    with _opened(path) as capture:
+        return _grabbed(capture)
+
+
+def video_frames(path: Path, wanted: Sequence[int]) -> Iterator[Pixels]:
+    """Yield the wanted frames (ascending indices) as BGR uint8 [H,W,3]; others are skipped.
 
     Raises DatasetError when the video ends before the last wanted frame.
     """
@@ -57,12 +65,18 @@ def video_frames(path: Path, wanted: range) -> Iterator[Pixels]:
                 position += 1
             ok, frame = capture.read()
             if not ok:
-                raise DatasetError(
-                    f"{path} breaks off at frame {position}, frame {index} is wanted; "
-                    "shorten the range or convert the video again."
-                )
+                raise broken_off(path, position, index)
             position += 1
             yield frame
+
+
+def broken_off(path: Path, position: int, index: int) -> DatasetError:
+    """Return the error for a video that ends before a wanted frame."""
+    remedy = f"take what is there with --end {position}" if position > 1 else "shorten the range"
+    return DatasetError(
+        f"{path} breaks off at frame {position}, frame {index} is wanted; "
+        f"{remedy}, or convert the video again."
+    )
 
 
 class MaskFrames:
@@ -96,6 +110,13 @@ def _find_masks(folder: Path, camera: str) -> Path:
     raise DatasetError(
         f"{folder} has no masks for camera {camera!r}; expected a folder {camera}/ or {camera}.mp4."
     )
+
+
+def _grabbed(capture: cv2.VideoCapture) -> int:
+    frames = 0
+    while capture.grab():
+        frames += 1
+    return frames
 
 
 @contextmanager
