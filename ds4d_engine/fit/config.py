@@ -50,7 +50,9 @@ class FitConfig:
     prune_opacity: float = _setting(0.02, "Gaussians less opaque than this are removed")
 
     # motion
-    motion: str = _setting("ds4d", "motion model", ("ds4d", "spline", "hexplane", "ds4d-paper"))
+    motion: str = _setting(
+        "ds4d", "motion model", ("ds4d", "spline", "hexplane", "ds4d-paper", "nodes")
+    )
     knots: int = _setting(0, "spline knots over the clip; 0 takes half the frame count")
     rigidity: float = _setting(1.0, "weight of local rigidity (ds4d)")
     stillness: float = _setting(
@@ -63,6 +65,16 @@ class FitConfig:
     )
     growth_score: float = _setting(
         0.0, "how much the dynamic score raises a Gaussian's rank in densification (ds4d)"
+    )
+    nodes: int = _setting(240, "points that carry the motion of a single view (nodes)")
+    color_knots: int = _setting(
+        0, "control points of every colour over the clip; 0: colours stay (nodes)"
+    )
+    thickness: float = _setting(
+        0.85, "depth of a shape guessed from its outline, against its width (inflate)"
+    )
+    back: Literal["auto", "rim", "mirror"] = _setting(
+        "auto", "colours of a side that no camera sees (inflate)", ("auto", "rim", "mirror")
     )
     likeness: float = _setting(
         0.5, "weight of features against distance among rigid neighbours (ds4d)"

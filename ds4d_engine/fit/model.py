@@ -17,6 +17,7 @@ from ..motion import Clip, Motion, build_motion
 from ..sampling import TokenSampler, sample_scores, visible_views
 from ..seam.errors import DatasetError
 from ..seam.events import Listener, Stage
+from ..single.tracks import track_pixels
 from .checkpoint import FitState
 from .config import FitConfig
 from .hull import subject_bounds
@@ -33,6 +34,8 @@ def normalised_scene(dataset: Dataset, config: FitConfig, device: torch.device) 
         raise DatasetError(
             f"{dataset.name} has no training pictures; hold out fewer cameras or check its files."
         )
+    if dataset.source == "clip":  # its cameras stand around the origin, its subject in the unit ball
+        return build_scene(dataset, config.blend, np.zeros(3), 1.0, device)
     center, radius = scene_bounds(dataset)
     scene = build_scene(dataset, config.blend, center, radius, device)
     if not dataset.has_alpha:
@@ -61,7 +64,9 @@ def clip_features(scene: Scene, config: FitConfig, listener: Listener) -> ClipFe
     return ClipFeatures(tokens, grids, tuple(scene.views[v].camera for v in chosen))
 
 
-def build_motion_model(scene: Scene, config: FitConfig, features: ClipFeatures | None) -> Motion:
+def build_motion_model(
+    scene: Scene, config: FitConfig, features: ClipFeatures | None, listener: Listener
+) -> Motion:
     """Build the configured motion model on the scene's clip."""
     clip = Clip(tuple(scene.times), scene.middle, features)
     knots = config.knots or max(4, scene.frame_count // 2)
@@ -81,6 +86,16 @@ def build_motion_model(scene: Scene, config: FitConfig, features: ClipFeatures |
             "stillness": config.stillness,
             "growth_score": config.growth_score,
             "likeness": config.likeness,
+        }
+    elif config.motion == "nodes":
+        settings = {
+            "tracks": track_pixels(scene.pictures[0], scene.middle, listener),
+            "nodes": config.nodes,
+            "color_knots": config.color_knots,
+            "reference": config.reference,
+            "fuse": config.fuse,
+            "gate_pixels": config.gate_pixels,
+            "learning_rate": config.lr_motion,
         }
     elif config.motion == "hexplane":
         settings = {}

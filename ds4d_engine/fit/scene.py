@@ -53,16 +53,12 @@ class Scene:
     center: np.ndarray  # [3]
     radius: float
     device: torch.device
+    middle: int  # index of the frame the canonical Gaussians belong to
 
     @property
     def frame_count(self) -> int:
         """T."""
         return len(self.times)
-
-    @property
-    def middle(self) -> int:
-        """Index of the frame the canonical Gaussians belong to."""
-        return self.frame_count // 2
 
     def target(self, frame: int, view: int, background: float) -> tuple[Tensor, Tensor]:
         """Return the encoded composite [H, W, 3] over a grey background, and alpha [H, W]."""
@@ -86,8 +82,12 @@ def build_scene(
     center: np.ndarray,
     radius: float,
     device: torch.device,
+    middle: int | None = None,
 ) -> Scene:
-    """Return the training part of a dataset in the world normalised by `center` and `radius`."""
+    """Return the training part of a dataset in the world normalised by `center` and `radius`.
+
+    `middle` is the canonical frame, by default half-way.
+    """
     views = []
     for index in dataset.train:
         camera = dataset.cameras[index]
@@ -110,6 +110,7 @@ def build_scene(
         center=np.asarray(center, dtype=np.float64),
         radius=float(radius),
         device=device,
+        middle=dataset.frame_count // 2 if middle is None else middle,
     )
 
 

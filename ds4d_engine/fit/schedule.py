@@ -61,7 +61,8 @@ def time_window(scene: Scene, config: FitConfig, part: float) -> Window:
     if part < config.static_part or frames == 1:
         return Window(middle, middle + 1)
     span = max(config.window_part - config.static_part, 1e-9)
-    reach = 1 + int((part - config.static_part) / span * (frames / 2 + 1))
+    farthest = max(middle, frames - middle)
+    reach = 1 + int((part - config.static_part) / span * (farthest + 1))
     return Window(max(0, middle - reach), min(frames, middle + reach + 1))
 
 

@@ -30,6 +30,7 @@ class Splats(NamedTuple):
     quats: Tensor  # [N, 4] not normalised
     scales: Tensor  # [N, 3]
     opacities: Tensor  # [N]
+    sh0: Tensor  # [N, 1, 3]
 
 
 def create_parameters(start: Start, config: FitConfig, motion: Motion) -> dict[str, Parameter]:
@@ -78,6 +79,7 @@ def create_optimizers(
 def activate(parameters: Mapping[str, Tensor], motion: Motion | None, time: float) -> Splats:
     """Return the Gaussians at a time; without a motion model, the canonical ones."""
     means, quats, scales = parameters["means"], parameters["quats"], parameters["scales"]
+    sh0 = parameters["sh0"]
     if motion is not None:
         deltas = motion(parameters, time)
         means, quats, scales = (
@@ -85,7 +87,8 @@ def activate(parameters: Mapping[str, Tensor], motion: Motion | None, time: floa
             quats + deltas.d_quats,
             scales + deltas.d_scales,
         )
-    return Splats(means, quats, scales.exp(), torch.sigmoid(parameters["opacities"]))
+        sh0 = sh0 if deltas.d_sh0 is None else sh0 + deltas.d_sh0
+    return Splats(means, quats, scales.exp(), torch.sigmoid(parameters["opacities"]), sh0)
 
 
 def render_view(
@@ -98,17 +101,16 @@ def render_view(
     depth: bool = False,
 ) -> Render:
     """Render splats of one time from one view in the light of `blend`."""
-    colors = sh_colors(parameters["sh0"], parameters["shN"], splats.means, view.position)
-    if colors.requires_grad and parameters["shN"].shape[1]:
+    colors = sh_colors(splats.sh0, parameters["shN"], splats.means, view.position)
+    if colors.requires_grad and (parameters["shN"].shape[1] or splats.sh0 is not parameters["sh0"]):
         colors = colors.clamp_min(0)
     if blend == "linear":
         colors = decode_srgb(colors)
     return rasterize(
-        *splats, colors, view.viewmat, view.K, view.width, view.height, backend=backend, depth=depth
+        *splats[:4], colors, view.viewmat, view.K, view.width, view.height, backend=backend, depth=depth
     )
 
 
-@torch.no_grad()
 def clamp_colors(parameters: Mapping[str, Tensor]) -> None:
     """Keep degree-0 colours displayable, where decoding has a useful gradient."""
     low, high = ((value - 0.5) / SH_C0 for value in COLOR_RANGE)

@@ -6,6 +6,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from pathlib import Path
 
+import numpy as np
 import torch
 import torch.nn.functional as F
 from torch import Tensor
@@ -16,10 +17,14 @@ from ..sampling import project
 from ..seam.errors import ConfigError, DatasetError
 from .config import FitConfig
 from .hull import hull_surface, sample_picture, splat_sigma
+from ..seam.cameras import Camera
+from ..single.inflate import half_thickness
+from ..single.surface import Surface, closed_surface
 from .scene import Scene
 
 BACKDROP_PART = 0.4  # of the random start of a clip without masks
 BACKDROP_RADII = (1.0, 4.0)
+SINGLE_SIGMA = 0.35  # of the spacing, for points one pixel apart: the rasteriser adds its own blur
 
 
 @dataclass(frozen=True, eq=False)
@@ -42,11 +47,31 @@ def start_gaussians(scene: Scene, config: FitConfig) -> Start:
     kind = config.init
     if kind == "auto":
         kind = "hull" if scene.has_alpha else "random"
+        kind = "inflate" if scene.has_alpha and len(scene.views) == 1 else kind
+    if kind == "inflate":
+        return _start_inflated(scene, config)
     if kind == "hull":
         return _start_from_hull(scene, config.gaussians)
     if kind == "random":
         return _start_at_random(scene, config.gaussians)
     return _start_from_file(Path(kind), scene, config.gaussians)
+
+
+def _start_inflated(scene: Scene, config: FitConfig) -> Start:
+    """Close a surface around the silhouette of the first view's canonical frame."""
+    view = scene.views[0]
+    picture = scene.pictures[0][scene.middle]
+    surface = inflated_surface(picture, view.camera, config)
+    points = torch.from_numpy(surface.points).to(scene.device)
+    sigmas = torch.full((len(points),), SINGLE_SIGMA * surface.spacing, device=scene.device)
+    colors = torch.from_numpy(surface.colors).to(scene.device).clamp(0.02, 0.98)
+    return Start(points, colors, sigmas, 0.92)
+
+
+def inflated_surface(picture: np.ndarray, camera: Camera, config: FitConfig) -> Surface:
+    thickness = half_thickness(picture[..., 3] > 127) * config.thickness
+    thickness = np.where(thickness > 0, np.maximum(thickness, 0.5), 0).astype(np.float32)
+    return closed_surface(picture, thickness, camera, mirrored_back=config.back == "mirror")
 
 
 def _start_from_hull(scene: Scene, count: int) -> Start:

@@ -86,7 +86,7 @@ def fit(
         warm_up(listener)
     scene = normalised_scene(dataset, config, device)
     features = clip_features(scene, config, listener)
-    motion = build_motion_model(scene, config, features).to(device)
+    motion = build_motion_model(scene, config, features, listener).to(device)
     parameters = create_parameters(start_gaussians(scene, config), config, motion)
     groups = motion.network_groups()
     state = FitState(
@@ -103,7 +103,7 @@ def fit(
         repeat_refresh(state)
     else:
         refresh_motion(state, features, config.backend)
-        motion.start(parameters)
+        motion.start(parameters, listener)
 
     def keep() -> None:
         save_checkpoint(checkpoint, state, config, key)
@@ -176,7 +176,9 @@ def _optimise(
         for optimizer in optimizers:
             optimizer.step()
             optimizer.zero_grad(set_to_none=True)
-        clamp_colors(parameters)
+        with torch.no_grad():
+            clamp_colors(parameters)
+            motion.constrain(parameters)
         if state.densifier.due(part):
             weights = motion.densify_weights(parameters)
             state.densifier.grow_and_prune(parameters, state.optimizers, weights)

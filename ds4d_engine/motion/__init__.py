@@ -14,14 +14,15 @@ from typing import TYPE_CHECKING, Any, ClassVar, NamedTuple
 from torch import Tensor, nn
 
 from ds4d_engine.seam.errors import ConfigError
+from ds4d_engine.seam.events import Listener, silent
 
 if TYPE_CHECKING:
     from ds4d_engine.features import ClipFeatures
 
-MOTIONS = ("spline", "hexplane", "ds4d-paper", "ds4d")
+MOTIONS = ("spline", "hexplane", "ds4d-paper", "ds4d", "nodes")
 """Names that `build_motion` knows."""
 
-FEATURE_MOTIONS = ("ds4d-paper", "ds4d")
+FEATURE_MOTIONS = ("ds4d-paper", "ds4d", "nodes")
 """The models that read image features, so that `Clip.features` must be given."""
 
 
@@ -34,6 +35,8 @@ class Deltas(NamedTuple):
     """[N, 4], added to the raw (not normalised) wxyz quaternion."""
     d_scales: Tensor
     """[N, 3], added to the raw log-scale."""
+    d_sh0: Tensor | None = None
+    """[N, 1, 3], added to the degree-0 colour; None: colours stay."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -117,8 +120,11 @@ class Motion(nn.Module):
     def extend(self, parameters: Mapping[str, Tensor], first: float, last: float) -> None:
         """Prepare for a time window that has grown to `first`..`last`, times in 0..1."""
 
-    def start(self, parameters: Mapping[str, Tensor]) -> None:
+    def start(self, parameters: Mapping[str, Tensor], listener: Listener = silent) -> None:
         """Set up per-Gaussian state that depends on the first `refresh`."""
+
+    def constrain(self, parameters: Mapping[str, Tensor]) -> None:
+        """Bring the Gaussians back to what the model allows, after every step."""
 
     def settle(self, parameters: Mapping[str, Tensor], pixels_per_unit: float) -> None:
         """Take motion away from Gaussians that turned out not to move."""
@@ -166,6 +172,10 @@ def _model_class(name: str) -> type[Motion]:
         from ds4d_engine.motion.paper import PaperMotion
 
         return PaperMotion
+    if name == "nodes":
+        from ds4d_engine.motion.nodes import NodeMotion
+
+        return NodeMotion
     from ds4d_engine.motion.ds4d import DS4DMotion
 
     return DS4DMotion

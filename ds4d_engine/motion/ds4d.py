@@ -25,17 +25,17 @@ from torch import Tensor
 from ..dsfd import Reference, decouple
 from ..sampling import TokenSampler
 from ..seam.errors import ConfigError
+from ..seam.events import Listener, silent
 from ..tssf import TSSF, Fuse
 from . import Clip, Deltas
+from .gate import SCORE_FLOOR, STILL_SCORE, close_still_gates
 from .knots import contract
 from .spline import SplineMotion
 
 SIGNATURE_CHANNELS = 8
 RIGIDITY_SAMPLES = 600
-STILL_SCORE = 0.1  # from this dynamic score on, motion is believed without doubt
 NEGLIGIBLE = 0.02  # under this weight rigidity no longer changes a fit, and costs time
 CANDIDATES = 4  # nearest in space considered for each neighbour that is chosen
-SCORE_FLOOR = 0.02  # under this a score is codec or render noise
 
 
 class DS4DMotion(SplineMotion):
@@ -83,7 +83,7 @@ class DS4DMotion(SplineMotion):
         decoupled = decouple(clip.features.tokens, clip.middle, reference)
         scores = decoupled.scores.mean(0)[:, None]
         # [P, 1 + S]: dynamic score and signature of every token, sampled together
-        self._tokens = torch.cat([scores, _signatures(decoupled.dynamic)], 1)
+        self._tokens = torch.cat([scores, token_signatures(decoupled.dynamic)], 1)
         self._fusion = TSSF(self._tokens.shape[1], fuse)
         self._near: Tensor | None = None
         self._last: Deltas | None = None
@@ -126,33 +126,19 @@ class DS4DMotion(SplineMotion):
             splats["motion_features"].copy_((shares[..., None] * points).sum(0))
         self._near = self._neighbours(means, splats["motion_features"][:, 1:])
 
-    def start(self, parameters: Mapping[str, Tensor]) -> None:
+    def start(self, parameters: Mapping[str, Tensor], listener: Listener = silent) -> None:
         """Close the gate of every Gaussian whose dynamic score says that it is still."""
         if self.gate:
             score = parameters["motion_features"][:, 0]
             parameters["motion_gate"].copy_((score > self.gate_score).float())
 
-    @torch.no_grad()
     def settle(self, parameters: Mapping[str, Tensor], pixels_per_unit: float) -> None:
         """Close the gate of every Gaussian that moves less than `gate_pixels` over the clip.
 
         `pixels_per_unit` converts lengths of the normalised world at the subject to pixels.
         """
-        if not self.gate:
-            return
-        largest = torch.zeros(len(parameters["means"]), device=parameters["means"].device)
-        reach = parameters["scales"].exp().amax(1)
-        unit = F.normalize(parameters["quats"], dim=-1)
-        for time in self.times:
-            deltas = self(parameters, time)
-            turned = F.normalize(parameters["quats"] + deltas.d_quats, dim=-1)
-            turn = 2 * (1 - (turned * unit).sum(-1).abs().clamp(max=1) ** 2).sqrt()
-            largest = torch.maximum(largest, deltas.d_means.norm(dim=-1) + turn * reach)
-        # the lower the score, the more motion it takes to be believed
-        score = parameters["motion_features"][:, 0]
-        needed = self.gate_pixels * STILL_SCORE / score.clamp_min(SCORE_FLOOR)
-        still = largest * pixels_per_unit < needed
-        parameters["motion_gate"][still] = 0
+        if self.gate:
+            close_still_gates(self, parameters, self.times, self.gate_pixels / pixels_per_unit)
 
     def densify_weights(self, parameters: Mapping[str, Tensor]) -> Tensor | None:
         """Return 1 for still Gaussians up to 1 + growth_score for the most dynamic ones [N]."""
@@ -200,7 +186,7 @@ class DS4DMotion(SplineMotion):
         return candidates.gather(1, chosen)
 
 
-def _signatures(dynamic: Tensor) -> Tensor:
+def token_signatures(dynamic: Tensor) -> Tensor:
     """Compress what changes at every token over the clip, [T, P, C] -> [P, S].
 
     The principal components of the dynamic features of all frames, in order: two tokens are alike

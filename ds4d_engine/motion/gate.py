@@ -1,0 +1,42 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Taking motion away from Gaussians that turned out not to move."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+if TYPE_CHECKING:
+    from . import Motion
+
+STILL_SCORE = 0.1  # from this dynamic score on, motion is believed without doubt
+SCORE_FLOOR = 0.02  # under this a score is codec or render noise
+VISIBLE_CHANGE = 0.02  # of a colour, in units of SH; 1.4 of 255
+
+
+@torch.no_grad()
+def close_still_gates(
+    motion: Motion, parameters: Mapping[str, Tensor], times: Sequence[float], reach: float
+) -> None:
+    """Set `motion_gate` to 0 where a Gaussian moves less than `reach` (world units) in the clip.
+
+    The lower its dynamic score (the first of `motion_features`), the more motion is needed.
+    """
+    largest = torch.zeros(len(parameters["means"]), device=parameters["means"].device)
+    changes = torch.zeros_like(largest)
+    size = parameters["scales"].exp().amax(1)
+    unit = F.normalize(parameters["quats"], dim=-1)
+    for time in times:
+        deltas = motion(parameters, float(time))
+        turned = F.normalize(parameters["quats"] + deltas.d_quats, dim=-1)
+        turn = 2 * (1 - (turned * unit).sum(-1).abs().clamp(max=1) ** 2).sqrt()
+        largest = torch.maximum(largest, deltas.d_means.norm(dim=-1) + turn * size)
+        if deltas.d_sh0 is not None:
+            changes = torch.maximum(changes, deltas.d_sh0[:, 0].abs().amax(-1))
+    score = parameters["motion_features"][:, 0]
+    needed = reach * STILL_SCORE / score.clamp_min(SCORE_FLOOR)
+    parameters["motion_gate"][(largest < needed) & (changes < VISIBLE_CHANGE)] = 0

@@ -1,0 +1,391 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Motion of a clip seen by one camera: few nodes that turn and move, and Gaussians hung on them.
+
+One camera cannot tell how a single Gaussian moves in depth. Nodes make neighbours move alike and
+carry along what the camera never sees; priors keep them near the picture plane. DSFD's dynamic
+score keeps still what looks still, TSSF's fused features help to tell apart what moves differently.
+"""
+
+from __future__ import annotations
+
+import math
+import warnings
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any, ClassVar
+
+import numpy as np
+import torch
+from scipy.spatial import cKDTree
+from torch import Tensor, nn
+
+from ..dsfd import Reference, decouple
+from ..sampling import SparseProduct, TokenSampler, project
+from ..seam.errors import ConfigError
+from ..seam.events import Listener, Stage, silent
+from ..single.node_graph import EDGES_PER_NODE, NODES_PER_POINT, build_graph
+from ..single.tracks import Tracks
+from ..tssf import TSSF, Fuse
+from . import Clip, Deltas, Motion
+from .ds4d import token_signatures
+from .gate import close_still_gates
+from .knots import contract
+from .spline import bspline_basis
+
+TRACKED_TIMES = 8
+"""Frames whose tracks tell which Gaussians move alike."""
+TRACK_SHARE = 2.0
+"""How much differing tracks count against distance, when nodes are placed."""
+CROWD = 12
+"""Neighbours over which tracks are averaged."""
+LIKE_COLORED = 5
+"""Neighbours that should have one colour."""
+SAMPLES = 1500
+"""Gaussians a step looks at for each prior."""
+
+
+@dataclass(frozen=True)
+class NodePriors:
+    """Weights of what keeps the motion plausible, against a photometric loss of about 0.01."""
+
+    rigidity: float = 0.2
+    steadiness: float = 2e-4
+    flatness: float = 2e-3
+    tracks: float = 1e-3
+    colors: float = 0.05
+    anchor: float = 2e-4
+    opacity: float = 1e-3
+    fading: float = 0.03
+
+
+class NodeMotion(Motion):
+    """Skin Gaussians to nodes that have a translation and a rotation in every frame."""
+
+    name: ClassVar[str] = "nodes"
+    needs_visibility = True
+    clones_keep_features = True
+    knot_names = ("motion_colors",)
+    node_means: Tensor
+    near_nodes: Tensor
+
+    def __init__(
+        self,
+        clip: Clip,
+        *,
+        tracks: Tracks,
+        nodes: int = 240,
+        color_knots: int = 0,
+        reference: Reference = "both",
+        fuse: Fuse = "da",
+        gate_pixels: float = 0.15,
+        learning_rate: float = 2e-3,
+        priors: NodePriors = NodePriors(),
+    ) -> None:
+        """Set up `nodes` nodes that rest until `start` places them.
+
+        `tracks` are those of the features' first view; `color_knots` is the number of control
+        points of a Gaussian's colour over the clip, 0 for a colour that stays.
+        """
+        super().__init__()
+        assert clip.features is not None
+        if fuse == "ga":
+            raise ConfigError("fuse=ga learns its weights in a network; choose da, mean or off.")
+        self.priors, self.learning_rate, self.gate_pixels = priors, learning_rate, gate_pixels
+        self.color_knots = color_knots
+        self.middle, self.times = clip.middle, np.asarray(clip.times)
+        self.features, self.tracks = clip.features, tracks
+        self.camera = clip.features.cameras[0]
+        decoupled = decouple(clip.features.tokens, clip.middle, reference)
+        scores = decoupled.scores.mean(0)[:, None]
+        self._tokens = torch.cat([scores, token_signatures(decoupled.dynamic)], 1)
+        self._fusion = TSSF(self._tokens.shape[1], fuse)
+        frames = clip.frame_count
+        self.shifts = nn.Parameter(torch.zeros(frames, nodes, 3))
+        self.turns = nn.Parameter(torch.zeros(frames, nodes, 3))
+        for parameter in (self.shifts, self.turns):
+            parameter.register_hook(self._hold_middle)
+        self.register_buffer("node_means", torch.zeros(nodes, 3))
+        self.register_buffer("near_nodes", torch.zeros(nodes, EDGES_PER_NODE, dtype=torch.int64))
+        forward = torch.tensor(self.camera.viewmat[2, :3], dtype=torch.float32)
+        self.forward_axis = forward
+        self.pixel = float(np.linalg.norm(self.camera.position) / self.camera.K[0, 0])
+        self._colors_at_middle = self._color_basis(clip.middle_time)
+        self._product: tuple[Tensor, Tensor] | None = None
+        self._visible: Tensor | None = None
+        self._near: Tensor | None = None
+        self._last: tuple[float, Deltas] | None = None
+
+    def per_gaussian(self, count: int) -> dict[str, Tensor]:
+        """Create what hangs a Gaussian on its nodes, its gate and its features; none is trained.
+
+        `motion_ids` and `motion_weights` [N, 4]; `motion_anchor` [N, 3] where it began;
+        `motion_track` [N] its row in the tracks, -1 for none; `motion_gate`, `motion_features` as
+        in `ds4d`. Trained: `motion_colors` [N, K, 3], if on.
+        """
+        state = {
+            "motion_ids": torch.zeros(count, NODES_PER_POINT, dtype=torch.int64),
+            "motion_weights": torch.zeros(count, NODES_PER_POINT),
+            "motion_anchor": torch.zeros(count, 3),
+            "motion_track": torch.full((count,), -1),
+            "motion_gate": torch.ones(count),
+            "motion_features": torch.zeros(count, self._tokens.shape[1]),
+        }
+        if self.color_knots:
+            state["motion_colors"] = torch.zeros(count, self.color_knots, 3)
+        return state
+
+    def per_gaussian_lr(self) -> dict[str, float]:
+        """Give the learning rate of the colours over time."""
+        return {"motion_colors": 2 * self.learning_rate} if self.color_knots else {}
+
+    def network_groups(self) -> list[dict[str, Any]]:
+        """Give the nodes' motion."""
+        parameters = [self.shifts, self.turns]
+        return [{"params": parameters, "lr": self.learning_rate, "name": "nodes"}]
+
+    def forward(self, splats: Mapping[str, Tensor], time: float) -> Deltas:
+        """Carry the Gaussians with their nodes to a time in 0..1, between frames too."""
+        means, gate = splats["means"], splats["motion_gate"][:, None]
+        carried = self._carry(means, self._table(time))
+        colors = None
+        if self.color_knots:
+            basis = self._color_basis(time)
+            weights = [now - then for now, then in zip(basis, self._colors_at_middle, strict=True)]
+            colors = contract(splats["motion_colors"], weights)[:, None]
+        deltas = Deltas(
+            (carried - means) * gate,
+            torch.zeros_like(splats["quats"], requires_grad=False),
+            torch.zeros_like(means, requires_grad=False),
+            d_sh0=colors,
+        )
+        self._last = (time, deltas)
+        return deltas
+
+    @torch.no_grad()
+    def refresh(self, splats: Mapping[str, Tensor], visible: Tensor | None) -> None:
+        """Rebuild the skinning product and the neighbours; with `visible`, sample the features."""
+        means = splats["means"].detach()
+        if visible is not None:
+            self._visible = visible
+            sampler = TokenSampler(means, self.features.cameras, self.features.grids)
+            points = sampler.sample(self._tokens)
+            _, shares = self._fusion(points, visible | ~visible.any(0))
+            splats["motion_features"].copy_((shares[..., None] * points).sum(0))
+        places = means.cpu().numpy()
+        near = cKDTree(places).query(places, min(LIKE_COLORED + 1, len(places)))[1]
+        self._near = torch.as_tensor(np.asarray(near).reshape(len(places), -1)[:, 1:])
+        self._hang(splats)
+
+    def _hang(self, splats: Mapping[str, Tensor]) -> None:
+        """Build the product that mixes the nodes' transforms for every Gaussian."""
+        ids, weights = splats["motion_ids"], splats["motion_weights"]
+        rows = torch.arange(len(ids)).repeat_interleave(ids.shape[1])
+        index = torch.stack([rows, ids.flatten()])
+        matrix = torch.sparse_coo_tensor(
+            index, weights.detach().flatten(), (len(ids), len(self.node_means))
+        ).coalesce()
+        with warnings.catch_warnings():
+            warnings.filterwarnings("ignore", message="Sparse CSR tensor support is in beta")
+            self._product = (matrix.to_sparse_csr(), matrix.t().coalesce().to_sparse_csr())
+
+    def start(self, parameters: Mapping[str, Tensor], listener: Listener = silent) -> None:
+        """Place the nodes by position and tracks, and lift the tracks into space."""
+        means = parameters["means"].detach()
+        with torch.no_grad():
+            parameters["motion_anchor"].copy_(means)
+            rows = self._track_rows(means)
+            assert self._visible is not None
+            parameters["motion_track"].copy_(torch.where(self._visible[0], rows, -1))
+            likeness = self._likeness(means.numpy(), rows.numpy())
+            graph = build_graph(likeness, len(self.node_means))
+            count = len(graph.chosen)
+            self.node_means[:count] = means[torch.from_numpy(graph.chosen)]
+            self.near_nodes[:count] = torch.from_numpy(graph.near)
+            parameters["motion_ids"].copy_(torch.from_numpy(graph.ids))
+            parameters["motion_weights"].copy_(torch.from_numpy(graph.weights))
+            self._hang(parameters)
+        self._lift(parameters, listener)
+
+    def constrain(self, parameters: Mapping[str, Tensor]) -> None:
+        """Keep Gaussians round, and between a fifth of a pixel and more than one in size."""
+        sizes = parameters["scales"]
+        mean = sizes.mean(1, keepdim=True)
+        low, high = math.log(0.2 * self.pixel), math.log(1.2 * self.pixel)
+        sizes.copy_(mean.clamp(low, high).expand_as(sizes))
+        parameters["opacities"].clamp_(-3, 6)
+
+    def settle(self, parameters: Mapping[str, Tensor], pixels_per_unit: float) -> None:
+        """Close the gate of every Gaussian that neither moves nor changes colour."""
+        close_still_gates(self, parameters, self.times, self.gate_pixels / pixels_per_unit)
+
+    def regularisation(self, splats: Mapping[str, Tensor], fade: float = 1.0) -> Tensor:
+        """Return rigidity, steadiness, flatness, tracks, and what keeps surfaces whole."""
+        if self._last is None:
+            return splats["means"].new_zeros(())
+        time, deltas = self._last
+        priors, frame = self.priors, self._nearest_frame(time)
+        around = torch.arange(max(0, frame - 1), min(len(self.times), frame + 2))
+        total = priors.rigidity * self.stretch(around)
+        total = total + priors.steadiness * self._jerk(frame)
+        total = total + priors.flatness * self._depth()
+        total = total + priors.tracks * self._off_track(splats, deltas.d_means, frame)
+        total = total + self._surface(splats)
+        if deltas.d_sh0 is not None:
+            total = total + priors.fading * deltas.d_sh0.square().sum(-1).mean()
+        return total
+
+    # ------------------------------------------------------------------ nodes
+
+    def _table(self, time: float) -> Tensor:
+        """Return every node's rotation and translation at a time as one row [M, 12]."""
+        place = min(max(time, 0.0), 1.0) * (len(self.times) - 1)
+        before = min(int(place), len(self.times) - 1)
+        part = place - before
+        shifts, turns = self.shifts[before], self.turns[before]
+        if part > 1e-6:
+            shifts = shifts * (1 - part) + self.shifts[before + 1] * part
+            turns = turns * (1 - part) + self.turns[before + 1] * part
+        rotation = rotations(turns)
+        offset = self.node_means + shifts - (rotation @ self.node_means[..., None])[..., 0]
+        return torch.cat([rotation.flatten(1), offset], 1)
+
+    def _carry(self, means: Tensor, table: Tensor) -> Tensor:
+        assert self._product is not None
+        mixed: Tensor = SparseProduct.apply(table, *self._product)
+        turned = (mixed[:, :9].view(-1, 3, 3) @ means[..., None])[..., 0]
+        return turned + mixed[:, 9:]
+
+    def stretch(self, frames: Tensor) -> Tensor:
+        """Return how far edges are from turning rigidly with their nodes, in edge lengths squared."""
+        turns, places = self.turns[frames], self.node_means + self.shifts[frames]
+        count, near = len(self.node_means), self.near_nodes.flatten()
+        rest = self.node_means[self.near_nodes] - self.node_means[:, None]  # [M, 8, 3]
+        # index_select: its backward pass adds up rows, where that of indexing sorts first
+        there = places.index_select(1, near).view(len(frames), count, -1, 3)
+        turned = (rotations(turns)[:, :, None] @ rest[..., None])[..., 0]
+        gap = (there - places[:, :, None] - turned).square().sum(-1)
+        neighbours = turns.index_select(1, near).view(len(frames), count, -1, 3)
+        bent = (turns[:, :, None] - neighbours).square().sum(-1).mean()
+        return (gap / (rest.square().sum(-1) + (0.5 * self.pixel) ** 2)).mean() + 0.05 * bent
+
+    def _jerk(self, frame: int) -> Tensor:
+        """Return the second differences around a frame, in pixels and radians squared."""
+        low, high = max(0, frame - 2), min(len(self.times), frame + 3)
+        if high - low < 3:
+            return self.shifts.new_zeros(())
+        shifts, turns = self.shifts[low:high], self.turns[low:high]
+        bend = (shifts[2:] - 2 * shifts[1:-1] + shifts[:-2]).square().sum(-1).mean()
+        twist = (turns[2:] - 2 * turns[1:-1] + turns[:-2]).square().sum(-1).mean()
+        return bend / self.pixel**2 + 25 * twist
+
+    def _depth(self) -> Tensor:
+        """Return motion in depth, and turning about axes in the picture plane."""
+        deep = (self.shifts @ self.forward_axis).square().mean()
+        spin = self.turns - (self.turns @ self.forward_axis)[..., None] * self.forward_axis
+        return 0.01 * deep / self.pixel**2 + spin.square().mean()
+
+    # ------------------------------------------------------------------ Gaussians
+
+    def _surface(self, splats: Mapping[str, Tensor]) -> Tensor:
+        """Keep neighbours alike in colour, Gaussians near their start, surfaces opaque."""
+        assert self._near is not None
+        count = len(splats["means"])
+        rows = torch.randint(count, (min(SAMPLES, count),))
+        colors = splats["sh0"][:, 0]
+        near = colors.index_select(0, self._near[rows].flatten()).view(len(rows), -1, 3)
+        apart = (colors.index_select(0, rows)[:, None] - near).square().sum(-1).mean()
+        strayed = (splats["means"] - splats["motion_anchor"]).square().sum(1).mean()
+        clear = (1 - splats["opacities"].sigmoid()).mean()
+        weights = self.priors
+        total = weights.colors * apart * 0.08 + weights.anchor * strayed / self.pixel**2
+        return total + weights.opacity * clear
+
+    def _off_track(self, splats: Mapping[str, Tensor], d_means: Tensor, frame: int) -> Tensor:
+        """Return how far tracked Gaussians are from where their tracks lead, in pixels."""
+        tracked = (splats["motion_track"] >= 0).nonzero()[:, 0]
+        if frame == self.middle or not len(tracked):
+            return d_means.new_zeros(())
+        rows = tracked[torch.randint(len(tracked), (min(SAMPLES, len(tracked)),))]
+        places = splats["means"].index_select(0, rows) + d_means.index_select(0, rows)
+        return self._track_loss(places, splats["motion_track"][rows], frame)
+
+    def _track_loss(self, places: Tensor, tracks: Tensor, frame: int) -> Tensor:
+        chosen = tracks.numpy()
+        ends = torch.from_numpy(self.tracks.places[frame, chosen])
+        trust = torch.from_numpy(self.tracks.confidence[frame, chosen])
+        pixels, _ = project(places, self.camera)
+        off = ((pixels - ends).square().sum(1) + 0.25).sqrt() - 0.5
+        return (trust * off).sum() / (trust.sum() + 20)
+
+    def _track_rows(self, means: Tensor) -> Tensor:
+        """Return the track [N] of the pixel nearest to each Gaussian's."""
+        pixels, _ = project(means, self.camera)
+        return torch.from_numpy(cKDTree(self.tracks.pixels).query(pixels.numpy())[1])
+
+    def _likeness(self, means: np.ndarray, rows: np.ndarray) -> np.ndarray:
+        """Return [N, D]: positions, and where tracks lead at a few times."""
+        frames = np.linspace(0, len(self.times) - 1, TRACKED_TIMES).astype(int)
+        crowd = cKDTree(means).query(means, min(CROWD, len(means)))[1]
+        moved = (self.tracks.places[frames] - self.tracks.pixels)[:, rows]
+        trust = self.tracks.confidence[frames][:, rows]
+        weight = trust[:, crowd]
+        mean = (moved[:, crowd] * weight[..., None]).sum(2)
+        mean /= np.maximum(weight.sum(2), 1e-3)[..., None]
+        scale = TRACK_SHARE * self.pixel / math.sqrt(len(frames))
+        return np.concatenate([means, *(scale * mean)], 1).astype(np.float32)
+
+    def _lift(self, splats: Mapping[str, Tensor], listener: Listener, steps: int = 200) -> None:
+        """Find the nodes' motion that follows the tracks and stays rigid and flat."""
+        tracked = (splats["motion_track"] >= 0).nonzero()[:, 0]
+        frames = [f for f in range(len(self.times)) if f != self.middle]
+        if not len(tracked) or not frames:
+            return
+        means = splats["means"].detach()
+        optimizer = torch.optim.Adam([self.shifts, self.turns], lr=1e-2, fused=True)
+        stage = Stage(listener, "lift tracks", steps)
+        for step in range(steps):
+            optimizer.param_groups[0]["lr"] = 1e-2 * 0.05 ** (step / steps)
+            several = torch.randperm(len(self.times))[:6]
+            loss = 20 * self.stretch(several) + 0.2 * self._depth()
+            for pick in torch.randperm(len(frames))[:4].tolist():
+                frame = frames[pick]
+                rows = tracked[torch.randint(len(tracked), (min(600, len(tracked)),))]
+                table = self._table(frame / (len(self.times) - 1))
+                places = self._carry_some(means, table, splats, rows)
+                loss = loss + self._track_loss(places, splats["motion_track"][rows], frame)
+                loss = loss + 0.02 * self._jerk(frame)
+            optimizer.zero_grad()
+            loss.backward()
+            optimizer.step()
+            stage.update(step + 1)
+
+    def _carry_some(
+        self, means: Tensor, table: Tensor, splats: Mapping[str, Tensor], rows: Tensor
+    ) -> Tensor:
+        ids, weights = splats["motion_ids"][rows], splats["motion_weights"][rows, :, None]
+        mixed = (table.index_select(0, ids.flatten()).view(*ids.shape, 12) * weights).sum(1)
+        return (mixed[:, :9].view(-1, 3, 3) @ means[rows, :, None])[..., 0] + mixed[:, 9:]
+
+    def _hold_middle(self, gradient: Tensor) -> Tensor:
+        """Drop the gradient of the canonical frame, in which nodes rest."""
+        gradient = gradient.clone()
+        gradient[self.middle] = 0
+        return gradient
+
+    def _nearest_frame(self, time: float) -> int:
+        return int(np.abs(self.times - time).argmin())
+
+    def _color_basis(self, time: float) -> list[float]:
+        return bspline_basis(self.color_knots, time) if self.color_knots else []
+
+
+def rotations(turns: Tensor) -> Tensor:
+    """Return the matrices [..., 3, 3] of rotation vectors [..., 3] in radians."""
+    squared = turns.square().sum(-1, keepdim=True)
+    angle = (squared + 1e-12).sqrt()
+    sine = (torch.sin(angle) / angle)[..., None]
+    cosine = ((1 - torch.cos(angle)) / (squared + 1e-12))[..., None]
+    x, y, z = turns.unbind(-1)
+    zero = torch.zeros_like(x)
+    cross = torch.stack([zero, -z, y, z, zero, -x, -y, x, zero], -1).view(*turns.shape[:-1], 3, 3)
+    return torch.eye(3) + sine * cross + cosine * (cross @ cross)
