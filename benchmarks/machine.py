@@ -9,7 +9,7 @@ import os
 import platform
 from pathlib import Path
 
-PACKAGES = ("torch", "numba", "numpy", "gsplat")
+PACKAGES = ("torch", "numba", "numpy", "gsplat", "opencv-python-headless", "flip-evaluator")
 
 
 def describe_machine() -> dict[str, str]:

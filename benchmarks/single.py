@@ -12,31 +12,32 @@ the rows are models of motion.
 
 PSNR is the mean of the pictures' own PSNRs ("pooled": of all squared errors); "change" is the
 mean absolute error, in 1/255, of the difference between consecutive pictures. Azimuths of both
-signs count together. One JSON file holds every picture's scores.
+signs count together. One JSON file holds every picture's scores; pictures beside it show truth
+and rows from every azimuth.
 """
 
 from __future__ import annotations
 
 import argparse
-import json
-import subprocess
 import sys
-import time
 from pathlib import Path
 from typing import Any
 
+from fit_command import add_fit_options, finished_clips, fit, fit_arguments
 from machine import describe_machine
 from single_bars import checks, front_table, quality_table, views_table
-from single_scores import draw_asset, draw_card, read_clip, score, score_front
+from single_scores import comparison, draw_asset, draw_card, read_clip, score, score_front
 
 from ds4d_engine.cli.arguments import write_json
 from ds4d_engine.console import progress_listener
 from ds4d_engine.evaluate import finite
 from ds4d_engine.seam.asset import read_asset
 from ds4d_engine.seam.events import Listener, Stage
+from ds4d_engine.video import write_png
 
 CACHE = Path(__file__).parent / "cache" / "single"
 CLIPS = ("robot-dance", "fox-walk", "bee-spit", "fox-survey")
+SHOWN = 21  # the time of the pictures beside the scores: far from the middle frame
 MODELS = {
     "ds4d": ("--motion", "ds4d"),
     "ds4d-paper, ga": ("--motion", "ds4d-paper", "--fuse", "ga"),
@@ -44,22 +45,15 @@ MODELS = {
 }
 
 
-def fit(name: str, output: Path, arguments: list[str]) -> dict[str, Any]:
-    """Fit one clip with the command; its camera is exact, so nothing is cropped."""
-    command = ["fit", str(CACHE / name / "input"), "-o", str(output), "--crop", "off", *arguments]
-    output.parent.mkdir(parents=True, exist_ok=True)
-    started = time.monotonic()
-    print("$ ds4d", " ".join(command), file=sys.stderr, flush=True)
-    status = subprocess.run([sys.executable, "-m", "ds4d_engine", *command], check=False).returncode
-    if status:
-        sys.exit(f"The fit of {name} ended with exit code {status}.")
-    return {"command": command, "seconds": round(time.monotonic() - started, 1)}
+def fit_clip(name: str, output: Path, arguments: list[str]) -> dict[str, Any]:
+    """Fit one front clip; its camera is exact, so nothing is cropped."""
+    return fit(CACHE / name / "input", output, ["--crop", "off", *arguments])
 
 
 def measure_front(name: str, options: argparse.Namespace, listener: Listener) -> dict[str, Any]:
     """Score card, shape without motion and fit of the front clip alone."""
     output = options.work / f"{name}.ds4d"
-    fitted = {} if options.assets else {"ours": fit(name, output, fit_arguments(options))}
+    fitted = {} if options.assets else {"ours": fit_clip(name, output, fit_arguments(options))}
     asset = read_asset(options.assets / f"{name}.ds4d" if options.assets else output)
     clip = read_clip(CACHE / name)
     rows = {
@@ -72,6 +66,7 @@ def measure_front(name: str, options: argparse.Namespace, listener: Listener) ->
         row: score(draw, clip, asset.blend, stage, done * len(clip.truth))
         for done, (row, draw) in enumerate(rows.items())
     }
+    write_png(options.work / f"{name}.png", comparison(rows.values(), clip, asset.blend, SHOWN))
     front = {"ours": score_front(rows["ours"], clip, asset.blend)}
     return {"fits": fitted, "scores": scores, "front": front}
 
@@ -80,23 +75,18 @@ def measure_views(name: str, options: argparse.Namespace, listener: Listener) ->
     """Score every model of motion, fitted to the front clip and six exact views."""
     clip = read_clip(CACHE / name)
     result: dict[str, Any] = {"fits": {}, "scores": {}, "front": {}}
-    views = ["--views", f"folder:{CACHE / name / 'views'}"]
+    views = ["--views", "folder", "--views-folder", str(CACHE / name / "views")]
     for row in options.models:
         output = options.work / f"{name}-{row.replace(', ', '-')}.ds4d"
         arguments = [*views, *MODELS[row], *fit_arguments(options)]
-        result["fits"][row] = fit(name, output, arguments)
+        result["fits"][row] = fit_clip(name, output, arguments)
         asset = read_asset(output)
         draw = draw_asset(asset, clip)
         stage = Stage(listener, "score", len(clip.truth))
         result["scores"][row] = score(draw, clip, asset.blend, stage)
+        write_png(output.with_suffix(".png"), comparison([draw], clip, asset.blend, SHOWN))
         result["front"][row] = score_front(draw, clip, asset.blend)
     return result
-
-
-def fit_arguments(options: argparse.Namespace) -> list[str]:
-    """Return what every fit of this run is given."""
-    changes = ["--set", *options.set] if options.set else []
-    return ["--preset", options.preset, "--seed", str(options.seed), *changes]
 
 
 def main() -> None:
@@ -111,7 +101,7 @@ def main() -> None:
         "seed": options.seed,
         "arguments": fit_arguments(options),
         "machine": describe_machine(),
-        "clips": _finished(path, options) if options.resume else {},
+        "clips": finished_clips(path, options),
     }
     measure = measure_views if options.views else measure_front
     with progress_listener("auto") as listener:
@@ -132,7 +122,7 @@ def _print(document: dict[str, Any], options: argparse.Namespace) -> None:
         print()
         print(quality_table(clips))
     for name, clip in clips.items():
-        seconds = ", ".join(f"{row} {fit['seconds']:.0f} s" for row, fit in clip["fits"].items())
+        seconds = ", ".join(f"{row} {run['seconds']:.0f} s" for row, run in clip["fits"].items())
         front = "; ".join(
             f"{row}: {scores['psnr_mean']:.2f} dB, worst picture {scores['psnr_worst']:.2f}, "
             f"IoU {scores['iou']:.3f}"
@@ -150,29 +140,14 @@ def _options() -> argparse.Namespace:
     parser.add_argument("--clips", nargs="+", default=list(CLIPS))
     parser.add_argument("--views", action="store_true", help="fit to six exact views as well")
     parser.add_argument("--models", nargs="+", choices=list(MODELS), default=list(MODELS))
-    parser.add_argument("--preset", default="draft")
-    parser.add_argument("--set", nargs="+", default=[], help="settings of the fit, key=value")
-    parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--assets", type=Path, help="score the .ds4d files here, fit nothing")
-    parser.add_argument("--tag", default="", help="added to the names of the files written")
-    parser.add_argument("--json", type=Path, help="default: in benchmarks/cache/single/fits")
-    parser.add_argument("--resume", action="store_true", help="keep the clips that --json holds")
+    add_fit_options(parser)
     options = parser.parse_args()
     last = "views/023/5.png" if options.views else "input/023.png"
     missing = [name for name in options.clips if not (CACHE / name / last).exists()]
     if missing:
         sys.exit(f"Run benchmarks/capture_single.py first; not captured: {', '.join(missing)}.")
     return options
-
-
-def _finished(path: Path, options: argparse.Namespace) -> dict[str, Any]:
-    if not path.exists():
-        return {}
-    document = json.loads(path.read_text())
-    if document["arguments"] != fit_arguments(options):
-        sys.exit(f"{path} holds fits with other arguments: {' '.join(document['arguments'])}.")
-    clips: dict[str, Any] = document["clips"]
-    return clips
 
 
 if __name__ == "__main__":

@@ -51,13 +51,18 @@ def front_table(clips: Clips) -> str:
 
 
 def quality_table(clips: Clips) -> str:
-    """Return the further measures of card and fit, card first, by azimuth."""
+    """Return the further measures of every row, by azimuth."""
     head = ["clips", "azimuth", "pooled dB", "SSIM", "FLIP", "change /255"]
-    lines = ["Card, then ours:", "", "| " + " | ".join(head) + " |", "|" + "---|" * len(head)]
+    lines = [
+        "Card, shape without motion, ours:",
+        "",
+        "| " + " | ".join(head) + " |",
+        "|" + "---|" * len(head),
+    ]
     digits = {"psnr_pooled": 2, "ssim": 3, "flip": 3, "change": 2}
     for title, names in _groups(clips):
         for label, azimuths in list(AZIMUTHS.items())[1:]:
-            means = [_mean(clips, names, row, azimuths) for row in ("card", "ours")]
+            means = [_mean(clips, names, row, azimuths) for row in ROWS]
             cells = [", ".join(f"{m[key]:.{n}f}" for m in means) for key, n in digits.items()]
             lines.append(f"| {title} | {label} | " + " | ".join(cells) + " |")
     return "\n".join(lines)

@@ -28,7 +28,7 @@ from ds4d_engine.metrics import (
     temporal_error,
 )
 from ds4d_engine.photometric import decode_srgb
-from ds4d_engine.render import Rendered, composite, gaussians_at, render_gaussians
+from ds4d_engine.render import Rendered, composite, gaussians_at, render_gaussians, to_uint8
 from ds4d_engine.seam.asset import Asset
 from ds4d_engine.seam.events import Stage
 
@@ -164,6 +164,15 @@ def summarise(scores: dict[str, Any], azimuths: Iterable[int]) -> dict[str, floa
         **{key: float(np.mean([row[key] for row in pictures])) for key in ("ssim", "flip", "iou")},
         "change": 255.0 * float(np.mean(changes)),
     }
+
+
+def comparison(rows: Iterable[Draw], clip: Clip, blend: str, time: int) -> np.ndarray:
+    """Return a picture uint8 [H,W,3]: the truth in the first row, then drawings, by azimuth."""
+    azimuths = sorted({azimuth for azimuth, moment in clip.truth if moment == time})
+    truth = [composite_source(clip.truth[azimuth, time], 1.0, blend) for azimuth in azimuths]
+    drawn = [[draw(azimuth, time)[0] for azimuth in azimuths] for draw in rows]
+    lines = [np.concatenate(cells, axis=1) for cells in (truth, *drawn)]
+    return to_uint8(np.concatenate(lines, axis=0))
 
 
 def mean_of(summaries: Sequence[dict[str, float]]) -> dict[str, float]:
