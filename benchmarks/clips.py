@@ -22,7 +22,8 @@ from fit_command import add_fit_options, finished_clips, fit, fit_arguments
 from machine import describe_machine
 
 from ds4d_engine.cli.arguments import write_json
-from ds4d_engine.cli.sheet import contact_sheet, load_source
+from ds4d_engine.cli.sheet import contact_sheet
+from ds4d_engine.clip import ClipOptions, load_clip
 from ds4d_engine.console import progress_listener
 from ds4d_engine.data import Dataset
 from ds4d_engine.evaluate import finite
@@ -62,7 +63,7 @@ def measure(name: str, options: argparse.Namespace, listener: Listener) -> dict[
     output = CACHE / f"{'-'.join(filter(None, (name, options.tag)))}.ds4d"
     fitted = fit(sample.path, output, fit_arguments(options))
     asset = read_asset(output)
-    clip = load_source(str(sample.path), asset, listener)
+    clip = load_clip(sample.path, ClipOptions(size=asset.cameras[0].width), listener)
     sheet = contact_sheet(
         asset, times=SHEET_TIMES, size=SHEET_PIXELS, source=clip, listener=listener
     )

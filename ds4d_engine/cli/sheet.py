@@ -11,7 +11,7 @@ import argparse
 import math
 from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 import numpy.typing as npt
@@ -20,8 +20,11 @@ from ..seam.asset import Asset, read_asset
 from ..seam.cameras import Camera
 from ..seam.errors import ConfigError
 from ..seam.events import Listener, Stage, silent
-from .arguments import add_backend, add_progress, positive, use_threads
+from .arguments import add_backend, add_progress, dataset_options, positive, use_threads
+from .clip_arguments import given_clip_options
 from .render import named_camera
+from .sources import add_source_options, read_source
+from .view_arguments import given_view_options
 
 if TYPE_CHECKING:
     from ..data import Dataset
@@ -34,7 +37,7 @@ HEADER = 16  # pixels, for the azimuths
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    parser.usage = "ds4d sheet ASSET -o FILE.png [--source CLIP] [options]"
+    parser.usage = "ds4d sheet ASSET -o FILE.png [--source CLIP|DATASET] [options]"
     parser.formatter_class = argparse.RawDescriptionHelpFormatter
     parser.add_argument("asset", metavar="ASSET", help="a .ds4d file")
     parser.add_argument(
@@ -52,16 +55,22 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "--times", type=positive(int), default=TIMES, metavar="N", help=f"rows (default: {TIMES})"
     )
     parser.add_argument(
-        "--size",
+        "--cell",
         type=positive(int),
         default=SIZE,
         metavar="PIXELS",
         help=f"side of every picture (default: {SIZE})",
     )
     parser.add_argument("--camera", metavar="NAME", help="one of the asset's (default: its first)")
-    parser.add_argument("--source", metavar="CLIP", help="the clip or dataset it was fitted to")
+    parser.add_argument(
+        "--source",
+        dest="dataset",
+        metavar="CLIP|DATASET",
+        help="what it was fitted to, read with the options below",
+    )
     add_backend(parser)
     add_progress(parser)
+    add_source_options(parser)
 
 
 def run(arguments: argparse.Namespace) -> int:
@@ -74,14 +83,12 @@ def run(arguments: argparse.Namespace) -> int:
 
     use_threads(arguments)
     with progress_listener(arguments.progress) as listener:
-        source = None
-        if arguments.source is not None:
-            source = load_source(arguments.source, asset, listener)
+        source = _source(arguments, asset, listener)
         picture = contact_sheet(
             asset,
             azimuths=arguments.azimuths,
             times=arguments.times,
-            size=arguments.size,
+            size=arguments.cell,
             camera=arguments.camera,
             source=source,
             backend=arguments.backend,
@@ -145,19 +152,16 @@ def turned_cameras(
     return [_turn(front, azimuth, pivot) for azimuth in azimuths]
 
 
-def load_source(path: str, asset: Asset, listener: Listener = silent) -> Dataset:
-    """Load a clip as a fit with its defaults does, at the size of the asset's camera; or a dataset.
-
-    Raises:
-        DatasetError: it cannot be read.
-    """
-    from ..clip import ClipOptions, is_clip, load_clip
-    from ..data import load_dataset
-
-    if is_clip(Path(path)):
-        options: dict[str, Any] = {"size": asset.cameras[0].width} if asset.cameras else {}
-        return load_clip(path, ClipOptions(**options), listener)
-    return load_dataset(path, listener=listener)
+def _source(arguments: argparse.Namespace, asset: Asset, listener: Listener) -> Dataset | None:
+    if arguments.dataset is not None:
+        # The side of the asset's camera is that of the square that the fit cut out.
+        size = asset.cameras[0].width if asset.cameras else None
+        return read_source(arguments, listener, size=size)
+    given = [f"--{name.replace('_', '-')}" for name in dataset_options(arguments)]
+    given += given_clip_options(arguments) + given_view_options(arguments)
+    if given:
+        raise ConfigError(f"{given[0]} says how the source is read; add --source.")
+    return None
 
 
 def _turn(camera: Camera, azimuth_degrees: float, pivot: npt.NDArray[np.float64]) -> Camera:

@@ -60,7 +60,7 @@ def test_the_command_writes_the_sheet_with_and_without_a_source(tmp_path: Path) 
     path = tmp_path / "tiny.ds4d"
     write_asset(path, asset)
     source = write_transforms(asset, tmp_path / "clip")
-    words = ["sheet", str(path), "--azimuths", "-20", "0", "20", "--times", "3", "--size", "24"]
+    words = ["sheet", str(path), "--azimuths", "-20", "0", "20", "--times", "3", "--cell", "24"]
     quiet = ["--progress", "none", "-o"]
     assert main([*words, *quiet, str(tmp_path / "a.png")]) == 0
     assert iio.imread(tmp_path / "a.png").shape == (HEADER + 3 * 24, 3 * 24, 3)
@@ -79,6 +79,8 @@ def test_the_command_writes_the_sheet_with_and_without_a_source(tmp_path: Path) 
         (["-o", "sheet.png", "--camera", "nobody"], "no camera 'nobody'"),
         (["-o", "sheet.png", "--times", "0"], "not above zero"),
         (["-o", "sheet.png", "--source", "nowhere"], "nowhere"),
+        (["-o", "sheet.png", "--crop", "off"], "add --source"),
+        (["-o", "sheet.png", "--stride", "2"], "add --source"),
     ],
 )
 def test_what_cannot_be_drawn_is_one_sentence(
