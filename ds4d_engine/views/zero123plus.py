@@ -10,6 +10,7 @@ from pathlib import Path
 
 import cv2
 import numpy as np
+import torch
 from numpy.typing import NDArray
 
 from ..data import Dataset
@@ -118,6 +119,7 @@ class Zero123PlusViews:
         missing = [t for t, path in enumerate(paths) if not path.exists()]
         if missing:
             self._generate_missing(pictures, paths, missing, listener)
+            torch.cuda.empty_cache()  # the fit needs what the model held
         return [np.ascontiguousarray(read_rgba(path)[0][..., :3]) for path in paths]
 
     def _generate_missing(

@@ -7,8 +7,6 @@ The published weights were never run here (docs/views.md).
 from __future__ import annotations
 
 import shutil
-import subprocess
-import sys
 from pathlib import Path
 from typing import Any
 
@@ -17,16 +15,16 @@ import pytest
 import torch
 from safetensors.torch import load_file, save_file
 
-from ds4d_engine.priors.diffusers_folder import DiffusersFolder, PictureInput, weights_variant
-from ds4d_engine.seam.errors import ConfigError, DatasetError
+from ds4d_engine.priors.diffusers_folder import DiffusersFolder, quiet_libraries
+from ds4d_engine.seam import events
+from ds4d_engine.seam.errors import DatasetError
 from ds4d_engine.seam.events import Progress
-from ds4d_engine.views import ViewOptions, build_provider
+from ds4d_engine.views import ViewOptions
 from ds4d_engine.views.reference_attention import Anchor, AttentionState
 from ds4d_engine.views.zero123plus import Zero123PlusViews
 from ds4d_engine.views.zero123plus_model import (
     Sampling,
     Zero123Plus,
-    check_zero123plus,
     load_zero123plus,
     on_grey,
 )
@@ -34,13 +32,7 @@ from tests.engine.view_scenes import disc, single_clip
 
 pytest.importorskip("diffusers")
 pytest.importorskip("transformers")
-from tests.engine.tiny_diffusers import (
-    save_text,
-    save_unet,
-    save_vae,
-    write_json,
-    write_zero123plus,
-)
+from tests.engine.tiny_diffusers import write_zero123plus
 
 CELL = 16
 SAMPLING = Sampling(steps=2, guidance=4.0, seed=3, cell=CELL)
@@ -110,8 +102,6 @@ def test_the_input_lies_on_grey() -> None:
 def test_the_loop_agrees_with_diffusers_own(weights: Path, model: Zero123Plus) -> None:
     """An independent loop (StableDiffusionPipeline's) around a network that reads the input."""
     from diffusers import EulerAncestralDiscreteScheduler, StableDiffusionPipeline
-
-    from ds4d_engine.priors.diffusers_folder import quiet_libraries
 
     networks = model.networks
     noise = torch.Generator().manual_seed(SAMPLING.seed)
@@ -215,8 +205,6 @@ def test_a_killed_run_goes_on_to_the_same_views(weights: Path, tmp_path: Path, k
         if event.stage == "generate views" and event.done > 2 * kept:
             raise KeyboardInterrupt
 
-    from ds4d_engine.seam import events
-
     broken = provider(weights, tmp_path / "broken")
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(events, "MIN_SECONDS_BETWEEN", 0.0)
@@ -278,145 +266,3 @@ def test_views_on_plain_grey_join_the_clip(own: Path, tmp_path: Path) -> None:
     assert result.images[1].shape == (2, CELL, CELL, 4)
     assert (result.images[1][..., :3] == 128).all()
     assert (result.images[1][..., 3] == 0).all()
-
-
-def test_half_precision_files_are_taken_where_they_are_all_there_is(own: Path) -> None:
-    path = own / "unet" / "diffusion_pytorch_model.safetensors"
-    save_file(
-        {name: value.half() for name, value in load_file(path).items()},
-        path.with_name("diffusion_pytorch_model.fp16.safetensors"),
-        {"format": "pt"},
-    )
-    assert weights_variant(own / "unet", half=True) == "fp16"
-    assert weights_variant(own / "unet", half=False) is None
-    path.unlink()
-    loaded = load_zero123plus(folder_at(own), CPU)
-    assert loaded.networks.unet.dtype == torch.float32
-    assert loaded.generate(pictures()[0], SAMPLING).std() > 5
-
-
-def test_a_pickle_is_refused_with_a_conversion_that_works(own: Path) -> None:
-    path = own / "vae" / "diffusion_pytorch_model.safetensors"
-    before = load_file(path)
-    torch.save(before, path.with_suffix(".bin"))
-    path.unlink()
-    with pytest.raises(ConfigError, match=r"only as a pickle, which is never loaded") as refused:
-        check_zero123plus(folder_at(own))
-    code = str(refused.value).split('python -c "')[1].rstrip('"')
-    subprocess.run([sys.executable, "-c", code], check=True)
-    check_zero123plus(folder_at(own))
-    after = load_file(path)
-    assert all(torch.equal(after[name], value) for name, value in before.items())
-
-
-def test_published_names_of_text_tensors_are_read(weights: Path, model: Zero123Plus) -> None:
-    stored = load_file(weights / "text_encoder" / "model.safetensors")
-    name = "text_model.embeddings.token_embedding.weight"
-    loaded = model.networks.text_encoder.get_input_embeddings().weight
-    assert torch.equal(loaded, stored[name])
-
-
-def test_pictures_are_normalised_as_the_folder_says(weights: Path) -> None:
-    prepare = PictureInput.read(folder_at(weights), "feature_extractor_vae")
-    white = prepare(np.full((8, 8, 3), 255, np.uint8))
-    assert white.shape == (1, 3, 32, 32)
-    assert torch.allclose(white, torch.tensor(0.5 / 0.8))
-
-
-def test_an_empty_folder_is_one_sentence(tmp_path: Path) -> None:
-    with pytest.raises(ConfigError, match=r"no model_index.json.*https://example"):
-        check_zero123plus(folder_at(tmp_path))
-
-
-def test_another_models_folder_is_one_sentence(own: Path) -> None:
-    write_json(own / "model_index.json", {"_class_name": "StableDiffusionPipeline"})
-    with pytest.raises(ConfigError, match=r"another model.*ramping_coefficients"):
-        check_zero123plus(folder_at(own))
-
-
-def test_a_missing_component_is_named(own: Path) -> None:
-    shutil.rmtree(own / "vision_encoder")
-    with pytest.raises(ConfigError, match=r"has no vision_encoder/config.json"):
-        check_zero123plus(folder_at(own))
-
-
-def test_missing_weights_are_named(own: Path) -> None:
-    (own / "unet" / "diffusion_pytorch_model.safetensors").unlink()
-    with pytest.raises(ConfigError, match=r"unet holds no weights \(\*.safetensors\)"):
-        check_zero123plus(folder_at(own))
-
-
-def test_a_unet_of_another_model_is_one_sentence(own: Path) -> None:
-    shutil.rmtree(own / "unet")
-    save_unet(own / "unet", 8, True)
-    with pytest.raises(ConfigError, match=r"takes 8 channels, but that of .* takes 4"):
-        check_zero123plus(folder_at(own))
-
-
-def test_components_of_different_widths_are_one_sentence(own: Path) -> None:
-    settings = folder_at(own).settings("vision_encoder/config.json")
-    write_json(own / "vision_encoder" / "config.json", {**settings, "projection_dim": 48})
-    with pytest.raises(ConfigError, match=r"do not belong together.*vision_encoder 48"):
-        check_zero123plus(folder_at(own))
-
-
-def test_a_truncated_file_is_one_sentence(own: Path) -> None:
-    path = own / "vae" / "diffusion_pytorch_model.safetensors"
-    path.write_bytes(path.read_bytes()[:1000])
-    with pytest.raises(ConfigError, match=r"The vae in .* cannot be loaded"):
-        load_zero123plus(folder_at(own), CPU)
-
-
-def test_missing_tensors_are_one_sentence(own: Path) -> None:
-    path = own / "text_encoder" / "model.safetensors"
-    tensors = load_file(path)
-    tensors.pop("text_model.final_layer_norm.weight")
-    save_file(tensors, path, {"format": "pt"})
-    with pytest.raises(ConfigError, match=r"text_encoder in .* lacks 1 tensors"):
-        load_zero123plus(folder_at(own), CPU)
-
-
-def test_a_vae_under_the_unets_name_is_one_sentence(own: Path) -> None:
-    settings = folder_at(own).settings("unet/config.json")
-    shutil.rmtree(own / "unet")
-    save_vae(own / "unet")
-    write_json(own / "unet" / "config.json", settings)
-    with pytest.raises(ConfigError, match=r"The unet in "):
-        load_zero123plus(folder_at(own), CPU)
-
-
-def test_a_damaged_tokenizer_is_one_sentence(own: Path) -> None:
-    (own / "tokenizer" / "vocab.json").write_text("{", encoding="utf-8")
-    with pytest.raises(ConfigError, match=r"tokenizer in .* cannot be loaded"):
-        load_zero123plus(folder_at(own), CPU)
-
-
-def test_a_ramp_of_another_length_is_one_sentence(own: Path) -> None:
-    index = folder_at(own).index()
-    write_json(own / "model_index.json", {**index, "ramping_coefficients": [0.1] * 5})
-    with pytest.raises(ConfigError, match=r"gives 77 tokens, but .* weighs 5"):
-        load_zero123plus(folder_at(own), CPU)
-
-
-def test_without_weights_and_consent_licence_and_remedy_are_said(
-    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
-) -> None:
-    from huggingface_hub import constants
-
-    monkeypatch.setattr(constants, "HF_HUB_CACHE", str(tmp_path))
-    with pytest.raises(ConfigError, match=r"Zero123\+\+ v1.2 .*CC-BY-NC 4.0.*allow the download"):
-        build_provider(ViewOptions(provider="zero123plus", cameras="zero123plus-1.2"))
-
-
-def test_the_provider_checks_the_weights_before_any_work(own: Path) -> None:
-    made = build_provider(ViewOptions(provider="zero123plus", weights=own))
-    assert made.name == "zero123plus"
-    shutil.rmtree(own / "text_encoder")
-    save_text(own / "other", 60)
-    with pytest.raises(ConfigError, match=r"text_encoder/config.json"):
-        build_provider(ViewOptions(provider="zero123plus", weights=own))
-
-
-def test_a_device_that_is_not_there_is_one_sentence(weights: Path) -> None:
-    with pytest.raises(ConfigError, match=r"'abacus' cannot be used"):
-        build_provider(ViewOptions(provider="zero123plus", weights=weights, device="abacus"))
