@@ -213,8 +213,10 @@ class Zero123Guidance:
         return F.interpolate(pictures.float(), size, mode="bilinear", align_corners=False)
 
 
-def load_zero123(folder: DiffusersFolder, device: torch.device) -> Zero123Networks:
-    """Load a Zero123 folder, in 16 bits on a GPU and in 32 on a CPU.
+def load_zero123(
+    folder: DiffusersFolder, device: torch.device, half: bool | None = None
+) -> Zero123Networks:
+    """Load a Zero123 folder; None of `half` means 16 bits on a GPU and 32 on a CPU.
 
     Raises:
         ConfigError: a component is missing, damaged, or of another model.
@@ -223,7 +225,7 @@ def load_zero123(folder: DiffusersFolder, device: torch.device) -> Zero123Networ
     from transformers import CLIPVisionModelWithProjection
 
     check_zero123(folder)
-    half = device.type == "cuda"
+    half = device.type == "cuda" if half is None else half
     with quiet_libraries():
         scheduler = DDIMScheduler.from_config(folder.settings("scheduler/scheduler_config.json"))
     return Zero123Networks(

@@ -82,11 +82,11 @@ class ReferenceAttention:
         return result
 
 
-def install(unet: Any) -> AttentionState:
-    """Let all self-attention layers of a UNet2DConditionModel use reference attention."""
+def install(unet: Any, state: AttentionState | None = None) -> AttentionState:
+    """Let all self-attention layers of a UNet2DConditionModel share a state, a new one for None."""
     from diffusers.models.attention_processor import AttnProcessor2_0
 
-    state = AttentionState()
+    state = state or AttentionState()
     unet.set_attn_processor(
         {
             name: ReferenceAttention(name, state)

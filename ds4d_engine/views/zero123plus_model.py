@@ -176,8 +176,10 @@ def empty_prompt(tokenizer: Any) -> Tensor:
     return tokens
 
 
-def load_zero123plus(folder: DiffusersFolder, device: torch.device) -> Zero123Plus:
-    """Load the model from a folder, in 16 bits on a GPU and in 32 on a CPU.
+def load_zero123plus(
+    folder: DiffusersFolder, device: torch.device, half: bool | None = None
+) -> Zero123Plus:
+    """Load the model from a folder; None of `half` means 16 bits on a GPU and 32 on a CPU.
 
     Raises:
         ConfigError: a library or a component is missing, or the folder holds another model.
@@ -187,7 +189,7 @@ def load_zero123plus(folder: DiffusersFolder, device: torch.device) -> Zero123Pl
     from transformers import CLIPTextModel, CLIPVisionModelWithProjection
 
     ramp = check_zero123plus(folder)
-    half = device.type == "cuda"
+    half = device.type == "cuda" if half is None else half
     tokenizer = _load_tokenizer(folder, len(ramp))
     return Zero123Plus(
         Networks(

@@ -20,6 +20,7 @@ from ds4d_engine.priors.sds import (
     Zero123Guidance,
     Zero123Networks,
     check_zero123,
+    load_zero123,
 )
 from ds4d_engine.seam.errors import ConfigError
 
@@ -199,6 +200,19 @@ def test_the_same_generator_gives_the_same_value(weights: Path) -> None:
     assert value(0) != value(1)
     assert value(0) != value(0, CAMERAS + 40)
     assert value(0) != value(0, part=0.9)
+
+
+def test_half_precision_gives_a_finite_gradient_in_the_renders_own(weights: Path) -> None:
+    folder = DiffusersFolder(weights, "Zero123-XL", "")
+    networks = load_zero123(folder, torch.device("cpu"), half=True)
+    guide = Zero123Guidance(networks, SdsSettings(size=16))
+    render = torch.rand(2, 3, 24, 24, requires_grad=True)
+    known = guide.reference(torch.rand(1, 3, 20, 20))
+    guide.step(render, known, CAMERAS, 0.3, torch.Generator().manual_seed(0)).backward()
+    assert guide.dtype == torch.float16
+    assert render.grad is not None
+    assert render.grad.dtype == torch.float32
+    assert torch.isfinite(render.grad).all()
 
 
 def test_a_reference_may_be_picked_per_render(weights: Path) -> None:

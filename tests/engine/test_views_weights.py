@@ -13,7 +13,7 @@ import pytest
 import torch
 from safetensors.torch import load_file, save_file
 
-from ds4d_engine.priors.diffusers_folder import DiffusersFolder, PictureInput, weights_variant
+from ds4d_engine.priors.diffusers_folder import PictureInput, weights_variant
 from ds4d_engine.seam.errors import ConfigError
 from ds4d_engine.views import ViewOptions, build_provider
 from ds4d_engine.views.zero123plus_model import Sampling, check_zero123plus, load_zero123plus
@@ -21,6 +21,7 @@ from ds4d_engine.views.zero123plus_model import Sampling, check_zero123plus, loa
 pytest.importorskip("diffusers")
 pytest.importorskip("transformers")
 from tests.engine.tiny_diffusers import (
+    folder_at,
     save_unet,
     save_vae,
     write_json,
@@ -28,10 +29,6 @@ from tests.engine.tiny_diffusers import (
 )
 
 CPU = torch.device("cpu")
-
-
-def folder_at(path: Path) -> DiffusersFolder:
-    return DiffusersFolder(path, "Zero123++ v1.1", "https://example.org/zero123plus")
 
 
 @pytest.fixture(scope="module")

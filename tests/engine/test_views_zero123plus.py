@@ -15,12 +15,12 @@ import pytest
 import torch
 from safetensors.torch import load_file, save_file
 
-from ds4d_engine.priors.diffusers_folder import DiffusersFolder, quiet_libraries
+from ds4d_engine.priors.diffusers_folder import quiet_libraries
 from ds4d_engine.seam import events
 from ds4d_engine.seam.errors import DatasetError
 from ds4d_engine.seam.events import Progress
 from ds4d_engine.views import ViewOptions
-from ds4d_engine.views.reference_attention import Anchor, AttentionState
+from ds4d_engine.views.reference_attention import Anchor, AttentionState, install
 from ds4d_engine.views.zero123plus import Zero123PlusViews
 from ds4d_engine.views.zero123plus_model import (
     Sampling,
@@ -32,15 +32,11 @@ from tests.engine.view_scenes import disc, single_clip
 
 pytest.importorskip("diffusers")
 pytest.importorskip("transformers")
-from tests.engine.tiny_diffusers import write_zero123plus
+from tests.engine.tiny_diffusers import folder_at, write_zero123plus
 
 CELL = 16
 SAMPLING = Sampling(steps=2, guidance=4.0, seed=3, cell=CELL)
 CPU = torch.device("cpu")
-
-
-def folder_at(path: Path) -> DiffusersFolder:
-    return DiffusersFolder(path, "Zero123++ v1.1", "https://example.org/zero123plus")
 
 
 @pytest.fixture(scope="module")
@@ -184,6 +180,45 @@ def test_the_first_frame_attends_to_itself_unchanged(model: Zero123Plus) -> None
     again = model.generate(picture, SAMPLING, anchor)
     assert np.abs(again.astype(int) - alone.astype(int)).max() <= 1
     assert (model.generate(other, SAMPLING, anchor) != other_alone).any()
+
+
+def test_half_precision_draws_nearly_the_same(weights: Path, model: Zero123Plus) -> None:
+    halved = load_zero123plus(folder_at(weights), CPU, half=True)
+    assert halved.dtype == torch.float16
+    first, second = pictures()[:2]
+    exact, anchor = model.generate(first, SAMPLING), Anchor()
+    rounded = halved.generate(first, SAMPLING, anchor)
+    assert np.abs(rounded.astype(int) - exact.astype(int)).mean() < 2
+    assert halved.generate(second, SAMPLING, anchor).shape == exact.shape
+
+
+def test_the_first_frame_keeps_108_megabytes_a_step_at_the_published_sizes() -> None:
+    """The published network's shapes, without its numbers; docs/views.md states the figure."""
+    from diffusers import UNet2DConditionModel
+
+    class Counted(AttentionState):
+        values = 0
+
+        def context(self, layer: str, tokens: torch.Tensor) -> torch.Tensor:
+            self.values += 0 if self.writing else tokens.numel()
+            return super().context(layer, tokens)
+
+    with torch.device("meta"):
+        unet = UNet2DConditionModel(
+            attention_head_dim=(5, 10, 20, 20),
+            block_out_channels=(320, 640, 1280, 1280),
+            cross_attention_dim=1024,
+            use_linear_projection=True,
+        )
+        state = Counted()
+        install(unet, state)
+        prompt, time = torch.empty(2, 77, 1024), torch.tensor(1.0)
+        state.writing = True
+        unet(torch.empty(2, 4, 64, 64), time, prompt)
+        state.writing = False
+        views = unet(torch.empty(2, 4, 120, 80), time, prompt).sample
+    assert views.shape == (2, 4, 120, 80)
+    assert round(state.values * 2 / 1e6) == 108
 
 
 def test_what_was_generated_is_taken_from_the_cache(weights: Path, tmp_path: Path) -> None:

@@ -11,6 +11,8 @@ from typing import Any
 import torch
 from safetensors.torch import load_file, save_file
 
+from ds4d_engine.priors.diffusers_folder import DiffusersFolder
+
 WIDTH = 32
 TOKENS = 77
 
@@ -18,6 +20,11 @@ TOKENS = 77
 def write_json(path: Path, content: Any) -> None:
     path.parent.mkdir(parents=True, exist_ok=True)
     path.write_text(json.dumps(content, indent=2), encoding="utf-8")
+
+
+def folder_at(path: Path) -> DiffusersFolder:
+    """The folder as the engine sees it, of a model named for messages."""
+    return DiffusersFolder(path, "Zero123++ v1.1", "https://example.org/zero123plus")
 
 
 def save_unet(folder: Path, in_channels: int, linear: bool, **options: Any) -> None:
