@@ -7,6 +7,7 @@ import argparse
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from ..seam.errors import ConfigError
 from .arguments import positive
 
 if TYPE_CHECKING:
@@ -62,6 +63,8 @@ def clip_options(arguments: argparse.Namespace) -> ClipOptions:
     """
     from ..clip import ClipOptions
 
+    if getattr(arguments, "max_side", None) is not None:
+        raise ConfigError("--max-side is for several cameras; a clip has --size.")
     given = {
         name: value
         for name in (*_SHARED, *_OWN)

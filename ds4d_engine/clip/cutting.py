@@ -41,7 +41,7 @@ def cut(rgb: Pixels, alpha: Pixels, window: Box, size: int, *, clean: bool) -> P
     colors, weights, opacity = (_averaged(a, size) for a in (premultiplied, weight, coverage))
     if not clean:
         colors, weights = _spread(colors, weights, opacity)
-    straight: Floats = colors / np.maximum(weights, _TINY)[..., None]
+    straight = np.divide(colors, np.maximum(weights, _TINY)[..., None], dtype=np.float32)
     result = np.dstack([from_linear(straight), np.round(opacity * 255).astype(np.uint8)])
     result[result[..., 3] == 0] = 0
     return result

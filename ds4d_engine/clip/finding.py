@@ -12,9 +12,10 @@ from ..data.dataset import Pixels
 from ..seam.errors import DatasetError
 from ..seam.events import Listener, Stage
 from .footage import Footage
-from .grabcut import Room
+from .grabcut import room_masks
+from .guided import follow_edges
 from .masks import GivenMasks
-from .mattes import AlphaMatte, FoundMatte, MaskMatte, Matte, NoMatte
+from .mattes import AlphaMatte, FoundMatte, MaskMatte, Matte, NoMatte, Refine
 from .options import ClipOptions
 from .plain import Background, key, plain_background, soft_edge
 from .regions import Bools, grown, shrunk
@@ -68,8 +69,7 @@ def _matte(footage: Footage, options: ClipOptions, listener: Listener) -> Matte:
     if options.rembg_model is not None:
         model = RembgModel.load(options.rembg_model)
         return _found(footage, "rembg", model.mask, None, "rembg's model", listener)
-    room = Room.of(footage.small)
-    return _found(footage, "grabcut", room.mask, room.refine, "GrabCut, from what moves", listener)
+    return _room(footage, listener)
 
 
 def _given(footage: Footage, options: ClipOptions, listener: Listener) -> MaskMatte:
@@ -91,20 +91,33 @@ def _plain(footage: Footage, background: Background, listener: Listener) -> Matt
     def mask(t: int, rgb: Pixels) -> Bools:
         return key(rgb, background)
 
-    def refine(rgb: Pixels, coarse: Bools) -> Pixels:
+    def sharpened(rgb: Pixels, coarse: Bools) -> Pixels:
         # What is a hole and what is a white face was decided on the whole picture.
         band = grown(coarse, _BAND) & ~shrunk(coarse, _BAND)
         return soft_edge(rgb, np.where(band, key(rgb, background), coarse), background)
 
     message = f"plain background of colour {color}"
-    return _found(footage, "plain", mask, refine, message, listener)
+    return _found(footage, "plain", mask, sharpened, message, listener)
+
+
+def _room(footage: Footage, listener: Listener) -> Matte:
+    stage = Stage(listener, STAGE, 1)
+    message = "GrabCut on what moves"
+    masks = room_masks(footage.small, lambda share: stage.update(0.99 * share, message))
+    if masks is None:
+        raise DatasetError(
+            f"{footage.name} has neither a plain background nor anything that moves; give --masks."
+        )
+    masks, message = _steadied(masks, footage, message)
+    stage.update(1, message)
+    return FoundMatte("grabcut", masks, follow_edges)
 
 
 def _found(
     footage: Footage,
     name: str,
     mask: Callable[[int, Pixels], Bools],
-    refine: Callable[[Pixels, Bools], Pixels] | None,
+    sharpen: Refine | None,
     message: str,
     listener: Listener,
 ) -> FoundMatte:
@@ -113,12 +126,17 @@ def _found(
     for t, rgba in enumerate(footage.small):
         masks[t] = mask(t, np.ascontiguousarray(rgba[..., :3])).astype(np.uint8) * 255
         stage.update(t, message)
+    masks, message = _steadied(masks, footage, message)
+    stage.update(len(masks), message)
+    return FoundMatte(name, masks, sharpen)
+
+
+def _steadied(masks: Pixels, footage: Footage, message: str) -> tuple[Pixels, str]:
     masks, replaced = steadied(masks)
     if replaced:
         frames = ", ".join(str(footage.indices[t]) for t in replaced[:5])
-        message += f"; frames {frames} taken from their neighbours"
-    stage.update(len(masks), message)
-    return FoundMatte(name, masks, refine)
+        message += f"; the masks of frames {frames} are their neighbours'"
+    return masks, message
 
 
 def _check(matte: Matte, footage: Footage) -> None:
