@@ -14,9 +14,10 @@ from ..seam.errors import ConfigError, DS4DError
 from .arguments import Parser
 
 COMMANDS = {
-    "fit": "fit an animated asset to a multi-view clip",
+    "fit": "fit an animated asset to one clip, or to a clip from several cameras",
     "render": "draw an asset: a picture, a video or a folder of pictures",
     "sheet": "show an asset from several sides at several times in one picture",
+    "mask": "find the object in each frame of a clip, and preview the masks",
     "evaluate": "compare an asset with the source from its held-out cameras",
     "info": "say what an asset holds",
     "convert": "turn another system's calibration and videos into a dataset",
@@ -74,7 +75,7 @@ def _overview() -> str:
         [
             "usage: ds4d COMMAND ...",
             "",
-            "Multi-view clip in, animated 4D Gaussians out.",
+            "Video in, animated 4D Gaussians out.",
             "",
             *lines,
             "",

@@ -13,12 +13,11 @@ from typing import TYPE_CHECKING
 from ..seam.asset import Asset, read_asset
 from .arguments import (
     add_backend,
-    add_dataset_options,
     add_progress,
-    dataset_options,
     use_threads,
     write_json,
 )
+from .sources import add_source_options, read_source
 
 if TYPE_CHECKING:
     from ..data import Dataset
@@ -29,7 +28,9 @@ _CAMERAS_SHOWN = 40  # a camera that moves counts as one for every frame
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("asset", metavar="ASSET", help="a .ds4d file")
-    parser.add_argument("dataset", metavar="DATASET", help="the dataset it was fitted to")
+    parser.add_argument(
+        "dataset", metavar="CLIP|DATASET", help="the clip or dataset it was fitted to"
+    )
     parser.add_argument(
         "--split", choices=("test", "train"), default="test", help="cameras (default: test)"
     )
@@ -38,20 +39,19 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     )
     add_backend(parser)
     add_progress(parser)
-    add_dataset_options(parser)
+    add_source_options(parser)
 
 
 def run(arguments: argparse.Namespace) -> int:
     asset = read_asset(arguments.asset)
 
     from ..console import progress_listener
-    from ..data import load_dataset
     from ..evaluate import evaluate
 
     use_threads(arguments)
     with progress_listener(arguments.progress) as listener:
-        options = dataset_options(arguments)
-        dataset = load_dataset(arguments.dataset, listener=listener, **options)
+        size = asset.cameras[0].width if asset.cameras else None
+        dataset = read_source(arguments, listener, size=size)
         hold_out_as_in_fit(asset, dataset)
         for note in mismatches(asset, dataset):
             print(f"ds4d: note: {note}", file=sys.stderr)

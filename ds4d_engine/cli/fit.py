@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Fit an animated asset to a multi-view clip.
+"""Fit an animated asset to one clip, or to a clip from several cameras.
 
 Ctrl-C once ends the fit early with a usable asset and a checkpoint; twice aborts.
 """
@@ -18,7 +18,8 @@ from typing import TYPE_CHECKING, Any
 from ..seam.errors import ConfigError, DS4DError
 from ..seam.events import Failure, Result, to_json_line
 from . import settings
-from .arguments import add_dataset_options, add_progress, dataset_options
+from .arguments import add_progress
+from .sources import add_source_options, names_clip, no_views, read_source
 
 if TYPE_CHECKING:
     from ..fit import FitResult
@@ -29,9 +30,13 @@ _STOP_SIGNALS = ("SIGINT", "SIGTERM", "SIGBREAK")
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     from ..fit.config import PRESETS, FitConfig
 
-    parser.usage = "ds4d fit DATASET -o FILE [--preset NAME] [--SETTING VALUE ...] [options]"
+    parser.usage = "ds4d fit CLIP|DATASET -o FILE [--preset NAME] [--SETTING VALUE ...] [options]"
     parser.formatter_class = argparse.RawDescriptionHelpFormatter
-    parser.add_argument("dataset", metavar="DATASET", help="a dataset folder")
+    parser.add_argument(
+        "dataset",
+        metavar="CLIP|DATASET",
+        help="a video, a folder of pictures, or a dataset folder of several cameras",
+    )
     parser.add_argument(
         "-o", "--output", type=Path, required=True, metavar="FILE", help="the .ds4d file to write"
     )
@@ -58,7 +63,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         help="cameras to keep for evaluation, besides the dataset's own test cameras",
     )
     add_progress(parser)
-    add_dataset_options(parser)
+    add_source_options(parser)
     settings.add_options(parser, FitConfig, skip=("preset",))
 
 
@@ -77,24 +82,21 @@ def run(arguments: argparse.Namespace) -> int:
 
 
 def _fit(arguments: argparse.Namespace) -> FitResult:
-    from ..fit.config import FitConfig
+    from ..fit.config import CLIP_SIZES, FitConfig
 
     changes = settings.given(arguments, FitConfig, skip=("preset",))
-    config = FitConfig.preset_named(arguments.preset).replace(**changes)
+    single = names_clip(arguments.dataset)
+    kind = "dataset" if not single else "clip" if no_views(arguments) else "views"
+    config = FitConfig.preset_named(arguments.preset, kind).replace(**changes)
     if arguments.output.suffix.lower() != ".ds4d":
         raise ConfigError(f"The output {arguments.output} must end in .ds4d.")
 
     from ..console import progress_listener
-    from ..data import load_dataset
     from ..fit import fit
 
     with progress_listener(arguments.progress) as listener:
-        dataset = load_dataset(
-            arguments.dataset,
-            holdout=arguments.holdout,
-            listener=listener,
-            **dataset_options(arguments),
-        )
+        size = CLIP_SIZES[arguments.preset]
+        dataset = read_source(arguments, listener, holdout=arguments.holdout, size=size)
         # Until here there is nothing to keep, so Ctrl-C aborts.
         with stop_on_signal() as should_stop:
             return fit(

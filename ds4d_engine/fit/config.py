@@ -142,15 +142,15 @@ class FitConfig:
                 raise ConfigError(f"{name} must lie in (0, 1].")
 
     @classmethod
-    def preset_named(cls, name: str) -> Self:
-        """Return the settings of a preset.
+    def preset_named(cls, name: str, source: str = "dataset") -> Self:
+        """Return the settings of a preset for a source of `SOURCES`.
 
         Raises:
             ConfigError: no preset has this name.
         """
         if name not in PRESETS:
             raise ConfigError(f"There is no preset {name!r}; choose one of {', '.join(PRESETS)}.")
-        return cls(preset=name, **PRESETS[name])
+        return cls(preset=name, **PRESETS[name] | SOURCES[source].get(name, {}))
 
     def replace(self, **changes: Any) -> Self:
         """Return a copy with some settings changed, checked again."""
@@ -162,3 +162,30 @@ PRESETS: dict[str, dict[str, Any]] = {
     "standard": {},
     "high": {"iterations": 60_000, "gaussians": 12_000, "max_gaussians": 60_000},
 }
+
+CLIP_SIZES = {"draft": 128, "standard": 256, "high": 384}
+"""Side in pixels of the square that is cut out of a single clip."""
+
+_CLIP = {
+    "motion": "nodes",
+    "densify_times": 0,
+    "static_part": 0.02,
+    "window_part": 0.35,
+    "alpha_weight": 0.5,
+    "lr_motion": 2e-3,
+    "lr_means": 4e-4,
+    "lr_opacities": 2e-2,
+    "lr_colors": 4e-3,
+    "lr_final": 0.05,
+}
+
+SOURCES: dict[str, dict[str, dict[str, Any]]] = {
+    "dataset": {},
+    "clip": {
+        "draft": _CLIP | {"iterations": 5_000, "gaussians": 10_000, "max_gaussians": 14_000},
+        "standard": _CLIP | {"iterations": 8_000, "gaussians": 40_000, "max_gaussians": 50_000},
+        "high": _CLIP | {"iterations": 15_000, "gaussians": 80_000, "max_gaussians": 100_000},
+    },
+    "views": {},
+}
+"""What presets change for one clip, and for one clip with generated views."""

@@ -34,7 +34,9 @@ def normalised_scene(dataset: Dataset, config: FitConfig, device: torch.device) 
         raise DatasetError(
             f"{dataset.name} has no training pictures; hold out fewer cameras or check its files."
         )
-    if dataset.source == "clip":  # its cameras stand around the origin, its subject in the unit ball
+    if (
+        dataset.source == "clip"
+    ):  # its cameras stand around the origin, its subject in the unit ball
         return build_scene(dataset, config.blend, np.zeros(3), 1.0, device)
     center, radius = scene_bounds(dataset)
     scene = build_scene(dataset, config.blend, center, radius, device)

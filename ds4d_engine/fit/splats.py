@@ -70,7 +70,9 @@ def create_optimizers(
     return {
         name: KnotAdam([parameters[name]], lr=rate)
         if name in motion.knot_names
-        else torch.optim.Adam([parameters[name]], lr=rate, eps=1e-15, fused=True)
+        else torch.optim.Adam(
+            [parameters[name]], lr=rate, eps=motion.adam_epsilons.get(name, 1e-15), fused=True
+        )
         for name, rate in rates.items()
         if parameters[name].numel() > 0
     }
@@ -107,7 +109,14 @@ def render_view(
     if blend == "linear":
         colors = decode_srgb(colors)
     return rasterize(
-        *splats[:4], colors, view.viewmat, view.K, view.width, view.height, backend=backend, depth=depth
+        *splats[:4],
+        colors,
+        view.viewmat,
+        view.K,
+        view.width,
+        view.height,
+        backend=backend,
+        depth=depth,
     )
 
 

@@ -14,12 +14,12 @@ from torch import Tensor
 from ..photometric import decode_srgb, encode_srgb
 from ..priors.point_files import MESH_SUFFIXES, sample_file
 from ..sampling import project
-from ..seam.errors import ConfigError, DatasetError
-from .config import FitConfig
-from .hull import hull_surface, sample_picture, splat_sigma
 from ..seam.cameras import Camera
+from ..seam.errors import ConfigError, DatasetError
 from ..single.inflate import half_thickness
 from ..single.surface import Surface, closed_surface
+from .config import FitConfig
+from .hull import hull_surface, sample_picture, splat_sigma
 from .scene import Scene
 
 BACKDROP_PART = 0.4  # of the random start of a clip without masks

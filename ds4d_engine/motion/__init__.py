@@ -83,6 +83,8 @@ class Motion(nn.Module):
     """Iterations after which the model wants `refresh`; 0: it never needs one."""
     clones_keep_features: bool = False
     """Whether `refresh` after densification does without `visible`."""
+    adam_epsilons: Mapping[str, float] = {}
+    """Adam's epsilon by tensor, where it is not negligible: smaller gradients then hardly count."""
     needs_visibility: bool = False
     """Whether `refresh` reads `visible`; where False, None may be passed."""
 

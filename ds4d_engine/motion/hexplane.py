@@ -137,7 +137,7 @@ class DeformationField(nn.Module):
         if extra is not None:
             parts += [extra]
         hidden = self.join(torch.cat(parts, 1))
-        return Deltas(*(self.heads[name](hidden) for name in Deltas._fields))
+        return Deltas(**{name: head(hidden) for name, head in self.heads.items()})
 
 
 class HexPlaneMotion(Motion):

@@ -40,6 +40,12 @@ CROWD = 12
 """Neighbours over which tracks are averaged."""
 LIKE_COLORED = 5
 """Neighbours that should have one colour."""
+FAINT_GRADIENTS = {"means": 0.5, "scales": 2e-3, "opacities": 1e-3, "sh0": 0.016}
+"""What reaches a Gaussian through the surface in front of it, times the pixels of a picture.
+
+Adam takes steps of equal length however small a gradient is: without this floor the hidden side
+would slowly take on whatever the surface in front of it lacks.
+"""
 SAMPLES = 1500
 """Gaussians a step looks at for each prior."""
 
@@ -108,6 +114,9 @@ class NodeMotion(Motion):
         self.register_buffer("near_nodes", torch.zeros(nodes, EDGES_PER_NODE, dtype=torch.int64))
         forward = torch.tensor(self.camera.viewmat[2, :3], dtype=torch.float32)
         self.forward_axis = forward
+        area = self.camera.width * self.camera.height
+        self.adam_epsilons = {name: value / area for name, value in FAINT_GRADIENTS.items()}
+        self.camera_position = torch.tensor(self.camera.position, dtype=torch.float32)
         self.pixel = float(np.linalg.norm(self.camera.position) / self.camera.K[0, 0])
         self._colors_at_middle = self._color_basis(clip.middle_time)
         self._product: tuple[Tensor, Tensor] | None = None
@@ -182,7 +191,10 @@ class NodeMotion(Motion):
         rows = torch.arange(len(ids)).repeat_interleave(ids.shape[1])
         index = torch.stack([rows, ids.flatten()])
         matrix = torch.sparse_coo_tensor(
-            index, weights.detach().flatten(), (len(ids), len(self.node_means))
+            index,
+            weights.detach().flatten(),
+            (len(ids), len(self.node_means)),
+            check_invariants=False,
         ).coalesce()
         with warnings.catch_warnings():
             warnings.filterwarnings("ignore", message="Sparse CSR tensor support is in beta")
@@ -207,7 +219,15 @@ class NodeMotion(Motion):
         self._lift(parameters, listener)
 
     def constrain(self, parameters: Mapping[str, Tensor]) -> None:
-        """Keep Gaussians round, and between a fifth of a pixel and more than one in size."""
+        """Keep Gaussians round, about a pixel in size, and as deep as they began.
+
+        Where a Gaussian lies on its ray, one camera can hardly tell; an optimiser that takes equal
+        steps in every direction would let it wander.
+        """
+        anchor, means = parameters["motion_anchor"], parameters["means"]
+        rays = torch.nn.functional.normalize(anchor - self.camera_position, dim=-1)
+        strayed = means - anchor
+        means.copy_(anchor + strayed - (strayed * rays).sum(-1, keepdim=True) * rays)
         sizes = parameters["scales"]
         mean = sizes.mean(1, keepdim=True)
         low, high = math.log(0.2 * self.pixel), math.log(1.2 * self.pixel)
@@ -370,6 +390,9 @@ class NodeMotion(Motion):
         """Drop the gradient of the canonical frame, in which nodes rest."""
         gradient = gradient.clone()
         gradient[self.middle] = 0
+        import os
+        if os.environ.get("NODEPTH"):
+            gradient = gradient - (gradient @ self.forward_axis)[..., None] * self.forward_axis
         return gradient
 
     def _nearest_frame(self, time: float) -> int:
