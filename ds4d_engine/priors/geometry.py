@@ -25,7 +25,7 @@ from .silhouettes import Floats, Silhouette
 
 DOUBTFUL_IOU = 0.6
 USELESS_IOU = 0.3
-SATISFYING_OVERLAP = 0.85
+SATISFYING_SCORE = 0.9
 """Below this the file may stand in no upright pose: any rotation is tried."""
 
 AZIMUTH_STEPS = 36
@@ -38,6 +38,8 @@ COLOR_WEIGHT = 0.7
 """Of the colour's difference (0..1) against the overlap (0..1)."""
 UPRIGHT_BONUS, FRONT_BONUS = 0.015, 0.005
 """Where scores tie: glTF's or Blender's way up, and their front towards the camera."""
+FREE_BONUS = -0.03
+"""A pose that no exporter would choose must fit clearly better than one along the axes."""
 
 
 @dataclass(frozen=True)
@@ -47,11 +49,13 @@ class Pass:
     cells: int
     points: int
     candidates: int
+    slack: float
+    """Guesses that score this much less than the best one are given up."""
     evaluations: int
 
 
-COARSE = Pass(cells=48, points=5000, candidates=16, evaluations=90)
-FINE = Pass(cells=96, points=20_000, candidates=4, evaluations=240)
+COARSE = Pass(cells=48, points=5000, candidates=16, slack=0.2, evaluations=90)
+FINE = Pass(cells=96, points=16_000, candidates=4, slack=0.06, evaluations=200)
 
 UPS = {
     "z": np.eye(3),
@@ -75,6 +79,8 @@ class AlignedGeometry:
     """[N, 3] of length 1."""
     colors: NDArray[np.float32] | None
     """[N, 3] encoded, 0..1."""
+    area: float
+    """Of the triangles, in the world's units; 0 for bare points."""
     transform: Floats
     """[4, 4], a rotation, one scale and a translation, from the file to the world."""
     iou: float
@@ -122,22 +128,33 @@ def align_geometry(
             f"{path.name} does not look like the middle frame from any side (overlap {iou:.2f}); "
             "reconstruct it from that frame, or start without it."
         )
-    transform = search.transform(guess)
-    normals = None
-    if sampled.normals is not None:
-        rotation = transform[:3, :3] / np.cbrt(np.linalg.det(transform[:3, :3]))
-        normals = (sampled.normals[:count] @ rotation.T).astype(np.float32)
-    points = sampled.points[:count] @ transform[:3, :3].T + transform[:3, 3]
-    colors = None if sampled.colors is None else sampled.colors[:count].astype(np.float32)
-    return AlignedGeometry(points.astype(np.float32), normals, colors, transform, iou)
+    return _place(sampled, count, search.transform(guess), iou)
+
+
+def _place(sampled: SampledPoints, count: int, transform: Floats, iou: float) -> AlignedGeometry:
+    linear = transform[:3, :3]
+    scale = float(np.cbrt(np.linalg.det(linear)))
+    normals, colors = sampled.normals, sampled.colors
+    return AlignedGeometry(
+        points=(sampled.points[:count] @ linear.T + transform[:3, 3]).astype(np.float32),
+        normals=None
+        if normals is None
+        else (normals[:count] @ linear.T / scale).astype(np.float32),
+        colors=None if colors is None else colors[:count].astype(np.float32),
+        area=sampled.area * scale**2,
+        transform=transform,
+        iou=iou,
+    )
 
 
 @dataclass(frozen=True, eq=False)
 class Shape:
-    """A file's points, centred and of radius 1."""
+    """A file's points, centred and of radius 1, one per column: long rows are summed fast."""
 
     points: Floats
+    """[3, N]."""
     colors: Floats | None
+    """[3, N]."""
     center: Floats
     radius: float
 
@@ -148,12 +165,14 @@ class Shape:
         radius = float(np.linalg.norm(sampled.points - center, axis=1).max())
         if radius <= 0:
             raise ConfigError("The geometry's points all lie in one place; choose another file.")
-        return Shape((sampled.points - center) / radius, sampled.colors, center, radius)
+        points = np.ascontiguousarray((sampled.points - center).T) / radius
+        colors = None if sampled.colors is None else np.ascontiguousarray(sampled.colors.T)
+        return Shape(points, colors, center, radius)
 
     def first(self, count: int) -> Shape:
         """Keep the first `count` points, which are drawn as evenly as all."""
-        colors = None if self.colors is None else self.colors[:count]
-        return replace(self, points=self.points[:count], colors=colors)
+        colors = None if self.colors is None else self.colors[:, :count]
+        return replace(self, points=self.points[:, :count], colors=colors)
 
 
 @dataclass(frozen=True, eq=False)
@@ -189,9 +208,9 @@ class Search:
         """Return the best guess."""
         guesses = self._try(COARSE, self._upright_rotations())
         best = self._refine(COARSE, guesses)
-        if best[0].score < SATISFYING_OVERLAP:
+        if best[0].score < SATISFYING_SCORE:
             found = Rotation.from_quat(np.random.default_rng(0).normal(size=(RANDOM_ROTATIONS, 4)))
-            free = self._try(COARSE, ((rotation, 0.0) for rotation in found.as_matrix()))
+            free = self._try(COARSE, ((rotation, FREE_BONUS) for rotation in found.as_matrix()))
             best = sorted(best + self._refine(COARSE, free), key=_rank)
         best = self._refine(FINE, best)
         self.stage.update(self.stage.total, "aligned", iou=self.iou(best[0]))
@@ -245,6 +264,7 @@ class Search:
         refined = [
             self._descend(shape, silhouette, guess, step.evaluations)
             for guess in guesses[: step.candidates]
+            if guess.score > guesses[0].score - step.slack
         ]
         return sorted(refined, key=_rank)
 
@@ -287,17 +307,17 @@ class Search:
         return score
 
     def _project(self, shape: Shape, guess: Guess) -> tuple[Floats, Floats]:
-        """Return pixels [N, 2] and depths [N] of the shape's points."""
-        placed = shape.points @ (guess.scale * guess.rotation).T
-        depth = placed[:, 2] + self.depth
-        pixels = (placed[:, :2] + guess.shift) / depth[:, None] * self.focal + self.principal
-        return pixels, depth
+        """Return pixels [2, N] and depths [N] of the shape's points."""
+        placed = (guess.scale * guess.rotation) @ shape.points
+        depth = placed[2] + self.depth
+        directions = (placed[:2] + guess.shift[:, None]) / depth
+        return directions * self.focal[:, None] + self.principal[:, None], depth
 
     def _fit_box(self, shape: Shape, silhouette: Silhouette, rotation: Floats) -> Guess:
         """Choose scale and shift so that the projected box is the subject's."""
         wanted = silhouette.high - silhouette.low
         middle = (silhouette.high + silhouette.low) / 2
-        spread = np.ptp(shape.points @ rotation[:2].T, axis=0).sum()
+        spread = np.ptp(rotation[:2] @ shape.points, axis=1).sum()
         scale = float((wanted / self.focal).sum() * self.depth / spread)
         guess = Guess(
             rotation,
@@ -307,7 +327,7 @@ class Search:
         # Perspective enlarges what is near: a few rounds settle it.
         for _ in range(3):
             pixels, _depth = self._project(shape, guess)
-            low, high = pixels.min(0), pixels.max(0)
+            low, high = pixels.min(1), pixels.max(1)
             scale = guess.scale * float(wanted.sum() / (high - low).sum())
             shift = guess.shift + (middle - (low + high) / 2) / self.focal * self.depth
             guess = replace(guess, scale=min(scale, 0.9 * self.depth), shift=shift)
@@ -316,7 +336,7 @@ class Search:
     def _prepare(self, step: Pass) -> tuple[Shape, Silhouette]:
         """Return the points and the grid of a pass; few points need large cells to close."""
         shape = self.shape.first(step.points)
-        cells = min(step.cells, max(24, 2 * int((len(shape.points) / 6) ** 0.5)))
+        cells = min(step.cells, max(24, 2 * int((shape.points.shape[1] / 6) ** 0.5)))
         return shape, Silhouette(self.picture, cells)
 
 

@@ -3,8 +3,6 @@
 
 from __future__ import annotations
 
-import math
-
 import cv2
 import numpy as np
 from numpy.typing import NDArray
@@ -41,12 +39,19 @@ class Silhouette:
         self.cell = float((self.high - self.low).max()) * (1 + 2 * MARGIN) / cells
         """Side of a cell in pixels."""
         self.corner = (self.low + self.high - self.cell * cells) / 2
-        self.mask, self.colors = self._grid(picture, opaque)
-        """Cells the subject touches, uint8 [G, G], and mean colours, NaN outside, [G/2, G/2, 3]."""
+        fine = self._sample(picture, opaque)
+        touched = (fine[..., 3] > 0.5).reshape(cells, 4, cells, 4)
+        self.mask = np.asarray(touched.any((1, 3)), np.uint8)
+        """Cells that the subject touches, uint8 [G, G]."""
+        half = fine.reshape(cells // 2, 8, cells // 2, 8, 4).mean((1, 3)).reshape(-1, 4).T
+        self.known = half[3] > 0.25
+        """Which cells of half the grid have a colour, [G/2 G/2]."""
+        self.colors = half[:3].astype(np.float64) / np.maximum(half[3], 1e-6)
+        """Mean colours [3, G/2 G/2] of those cells."""
         self.soft = _soften(self.mask)
 
     def cover(self, pixels: Floats) -> NDArray[np.uint8]:
-        """Mark the cells [G, G] that points at `pixels` [N, 2] cover, small gaps closed."""
+        """Mark the cells [G, G] that points at `pixels` [2, N] cover, small gaps closed."""
         index, inside = self._locate(pixels, self.cells)
         covered = np.zeros(self.cells**2, np.uint8)
         covered[index[inside]] = 1
@@ -64,57 +69,44 @@ class Silhouette:
         return float((covered & self.mask).sum() / (covered | self.mask).sum())
 
     def color_distance(self, pixels: Floats, depth: Floats, colors: Floats) -> float:
-        """Return the mean difference, 0..1, of the nearest points' colours [N, 3] to the picture's.
+        """Return the mean difference, 0..1, of the nearest points' colours [3, N] to the picture's.
 
         One tint over everything does not count: reconstructions are often lighter or darker.
         """
         side = self.cells // 2
         index, inside = self._locate(pixels, side)
-        index, depth, colors = index[inside], depth[inside], colors[inside]
+        index, depth, colors = index[inside], depth[inside], colors[:, inside]
         if not len(index):
             return 1.0
         nearest = np.full(side * side, np.inf)
         np.minimum.at(nearest, index, depth)
         seen = depth <= nearest[index] + DEEPER * np.ptp(depth)
-        index, colors = index[seen], colors[seen]
+        index, colors = index[seen], colors[:, seen]
         count = np.bincount(index, minlength=side * side)
-        total = np.stack(
-            [np.bincount(index, colors[:, k], minlength=side * side) for k in range(3)], -1
-        )
-        wanted = self.colors.reshape(-1, 3)
-        both = (count > 0) & np.isfinite(wanted[:, 0])
+        total = np.stack([np.bincount(index, row, minlength=side * side) for row in colors])
+        both = (count > 0) & self.known
         if not both.any():
             return 1.0
-        difference = total[both] / count[both, None] - wanted[both]
-        return float(np.abs(difference - difference.mean(0)).mean())
+        difference = total[:, both] / count[both] - self.colors[:, both]
+        return float(np.abs(difference - difference.mean(1, keepdims=True)).mean())
 
     def _locate(self, pixels: Floats, cells: int) -> tuple[NDArray[np.int64], NDArray[np.bool_]]:
-        """Return the flat cell index of pixels [N, 2] on a grid, and which lie on it."""
-        place = np.floor((pixels - self.corner) * (cells / (self.cells * self.cell)))
-        inside = ((place >= 0) & (place < cells)).all(1)
-        place = np.where(inside[:, None], place, 0).astype(np.int64)
-        return place[:, 1] * cells + place[:, 0], inside
+        """Return the flat cell index of pixels [2, N] on a grid, and which lie on it."""
+        x, y = (pixels - self.corner[:, None]) * (cells / (self.cells * self.cell))
+        inside = (x >= 0) & (x < cells) & (y >= 0) & (y < cells)
+        index = np.where(inside, np.floor(y) * cells + np.floor(x), 0)
+        return index.astype(np.int64), inside
 
-    def _grid(
-        self, picture: NDArray[np.uint8], opaque: NDArray[np.bool_]
-    ) -> tuple[NDArray[np.uint8], Floats]:
-        """Sample the picture finely and gather the samples per cell."""
-        fine = 4 * self.cells
+    def _sample(self, picture: NDArray[np.uint8], opaque: NDArray[np.bool_]) -> NDArray[np.float32]:
+        """Sample premultiplied colour and mask at 4 x 4 places per cell -> [4G, 4G, 4]."""
         # Pixel centres lie at +0.5 here and at 0 in OpenCV.
-        along = (np.arange(fine) + 0.5) * self.cell / 4 - 0.5
+        along = (np.arange(4 * self.cells) + 0.5) * self.cell / 4 - 0.5
         x, y = np.meshgrid(along + self.corner[0], along + self.corner[1])
         layers = np.dstack([picture[..., :3] / 255.0 * opaque[..., None], opaque])
-        light = cv2.remap(
+        sampled: NDArray[np.float32] = cv2.remap(
             layers.astype(np.float32), x.astype(np.float32), y.astype(np.float32), cv2.INTER_LINEAR
         )
-        touched = (light[..., 3] > 0.5).reshape(self.cells, 4, self.cells, 4).any((1, 3))
-        half = (
-            light.reshape(self.cells // 2, 8, self.cells // 2, 8, 4).astype(np.float64).mean((1, 3))
-        )
-        known = half[..., 3:] > 0.25
-        return touched.astype(np.uint8), np.where(
-            known, half[..., :3] / np.maximum(half[..., 3:], 1e-6), math.nan
-        )
+        return sampled
 
 
 def without_specks(alpha: NDArray[np.uint8]) -> NDArray[np.bool_]:
