@@ -4,12 +4,14 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import dataclass
 
 import cv2
 import numpy as np
 from numpy.typing import NDArray
 
 from ..data.dataset import Pixels
+from .regions import Bools
 
 Affine = NDArray[np.float64]
 """[3,3]: from pixels of the first frame to those of another."""
@@ -17,6 +19,7 @@ Affine = NDArray[np.float64]
 STILL = 1.5
 """A camera whose picture's corners move less than this many pixels over a clip stands still."""
 _STEP = 0.6
+_MAX_CANVAS = 2.5  # times the picture
 
 
 def frame_motions(frames: Pixels, report: Callable[[float], None]) -> list[Affine]:
@@ -56,6 +59,45 @@ def warped(picture: Pixels, motion: Affine) -> Pixels:
         return picture
     height, width = picture.shape[:2]
     return cv2.warpAffine(picture, motion[:2], (width, height), flags=cv2.INTER_LINEAR)
+
+
+@dataclass(frozen=True, eq=False)
+class Canvas:
+    """Frames moved so that the camera stands still, on a picture that holds all of them.
+
+    ``frames`` is uint8 [T,H,W,3], ``seen`` [T,H,W] where a frame shows something, ``motions``
+    lead from a frame's pixels to the canvas.
+    """
+
+    frames: Pixels
+    seen: Bools
+    motions: list[Affine]
+
+    @classmethod
+    def of(cls, frames: Pixels, motions: list[Affine]) -> Canvas | None:
+        """Lay out frames [T,h,w,3]; None where the camera moves too far for one picture."""
+        count, height, width, _ = frames.shape
+        if not moving(motions, frames.shape):
+            return cls(frames, np.ones((count, height, width), bool), [np.eye(3)] * count)
+        inverse = [np.linalg.inv(motion) for motion in motions]
+        corners = np.array([[0, 0, 1], [width, 0, 1], [0, height, 1], [width, height, 1]]).T
+        points = np.concatenate([(move @ corners)[:2] for move in inverse], axis=1)
+        low, high = np.floor(points.min(1)), np.ceil(points.max(1))
+        size = (int(high[0] - low[0]), int(high[1] - low[1]))
+        if size[0] * size[1] > _MAX_CANVAS * width * height:
+            return None
+        shift = np.array([[1.0, 0, -low[0]], [0, 1, -low[1]], [0, 0, 1]])
+        moves = [shift @ move for move in inverse]
+        whole = np.full((height, width), 255, np.uint8)
+        laid = [cv2.warpAffine(f, m[:2], size) for f, m in zip(frames, moves, strict=True)]
+        seen = [cv2.warpAffine(whole, m[:2], size) == 255 for m in moves]
+        return cls(np.stack(laid), np.stack(seen), moves)
+
+    def back(self, t: int, mask: Bools, width: int, height: int) -> Pixels:
+        """Return a mask [H,W] of frame t as the frame shows it, uint8 0..255 [height,width]."""
+        flags = cv2.INTER_LINEAR | cv2.WARP_INVERSE_MAP
+        move = self.motions[t][:2]
+        return cv2.warpAffine(mask.astype(np.uint8) * 255, move, (width, height), flags=flags)
 
 
 def _global_motion(flow: NDArray[np.float32]) -> Affine:

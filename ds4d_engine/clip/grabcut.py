@@ -14,6 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ..data.dataset import Pixels
+from .camera_motion import Canvas, frame_motions, moving
 from .moving_parts import in_one_place, largest_over_time
 from .object_colors import FAR, Colors
 from .regions import Bools, closed, grown, shrunk
@@ -24,6 +25,7 @@ Floats = NDArray[np.float32]
 SIDE = 288
 """The longer side of the frames that GrabCut runs on; `follow_edges` refines what it finds."""
 _AROUND = 10
+_SLACK = 1  # pixels by which a moving camera's frames are laid out wrongly
 
 
 def room_masks(frames: Pixels, report: Callable[[float], None]) -> Pixels | None:
@@ -31,23 +33,41 @@ def room_masks(frames: Pixels, report: Callable[[float], None]) -> Pixels | None
 
     None where nothing moves. `report` is told the share that is done.
     """
-    count, height, width, _ = frames.shape
+    _, height, width, _ = frames.shape
     shrink = min(1.0, SIDE / max(height, width))
     size = (max(8, round(width * shrink)), max(8, round(height * shrink)))
     small = np.stack([_small(frame, size) for frame in frames])
-    room = Room.of(small, lambda share: report(0.2 * share))
-    difference, known = differences(room, lambda share: report(0.2 + 0.4 * share))
+    motions = frame_motions(small, lambda share: report(0.2 * share))
+    canvas = Canvas.of(small, motions)
+    if canvas is None:
+        room = Room(small, np.ones(small.shape[:3], bool), motions, False, _SLACK)
+    else:
+        slack = _SLACK if moving(motions, small.shape) else 0
+        room = Room(canvas.frames, canvas.seen, motions, True, slack)
+    objects = _objects(room, lambda share: report(0.2 + 0.8 * share))
+    if objects is None:
+        return None
+    if canvas is None:
+        found = objects.astype(np.uint8) * 255
+    else:
+        found = np.stack([canvas.back(t, mask, *size) for t, mask in enumerate(objects)])
+    return np.stack([cv2.resize(mask, (width, height)) for mask in found])
+
+
+def _objects(room: Room, report: Callable[[float], None]) -> Bools | None:
+    """Return the masks [T,h,w] of the largest thing that moves in a room, or None."""
+    frames = room.frames
+    difference, known = differences(room, lambda share: report(0.5 * share))
     objects = changed_parts(difference, known)
     if not objects.any():
         return None
-    colors = Colors.learnt(small, difference, known, objects)
+    colors = Colors.learnt(frames, difference, known, objects)
     if colors is not None:
-        objects = largest_over_time(objects | _likely(small, known, colors))
-        for t in range(count):
-            objects[t] = colors.cut(small[t], _trimap(difference[t], known[t], objects[t]))
-            report(0.6 + 0.4 * (t + 1) / count)
-    objects = np.stack([in_one_place(mask) for mask in largest_over_time(objects)])
-    return np.stack([cv2.resize(o.astype(np.uint8) * 255, (width, height)) for o in objects])
+        objects = largest_over_time(objects | _likely(frames, known, colors))
+        for t, frame in enumerate(frames):
+            objects[t] = colors.cut(frame, _trimap(difference[t], known[t], objects[t]))
+            report(0.5 + 0.5 * (t + 1) / len(frames))
+    return np.stack([in_one_place(mask) for mask in largest_over_time(objects)])
 
 
 def _small(frame: Pixels, size: tuple[int, int]) -> Pixels:

@@ -11,10 +11,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ..data.dataset import Pixels
-from .camera_motion import Affine, frame_motions, moving, reach, warped
+from .camera_motion import Affine, reach, warped
 from .moving_parts import largest_over_time
 from .object_colors import Colors, reach_of
-from .regions import Bools, closed, grown, shrunk
+from .regions import Bools, closed, disc, grown, shrunk
 
 Floats = NDArray[np.float32]
 
@@ -23,6 +23,7 @@ SAME = 5
 NEAR = 9.0
 """Differences from the background above this may be the object."""
 _SAMPLES = 25
+_MOVING_SAMPLES = 11
 _SHADOW = 0.4
 _MIN_SEEN = 3
 _MIN_SEEN_SHARE = 0.12
@@ -32,17 +33,17 @@ _MIN_GAIN = 0.5
 
 @dataclass(eq=False)
 class Room:
-    """Small frames uint8 [T,h,w,3], and the motion of the camera."""
+    """Small frames uint8 [T,h,w,3], where they show something, and the camera's motion.
+
+    ``steady``: the frames are laid out so that the background stands still, to within ``slack``
+    pixels.
+    """
 
     frames: Pixels
+    seen: Bools
     motions: list[Affine]
     steady: bool
-
-    @classmethod
-    def of(cls, frames: Pixels, report: Callable[[float], None]) -> Room:
-        """Find the camera's motion; `report` is told the share that is done."""
-        motions = frame_motions(frames, report)
-        return cls(frames, motions, steady=not moving(motions, frames.shape))
+    slack: int = 0
 
     def background(self, t: int) -> tuple[Floats, Bools]:
         """Return frame t's background [h,w,3], and where it is known [h,w].
@@ -60,18 +61,16 @@ class Room:
 
     def _seen(self, t: int) -> tuple[Pixels, Bools]:
         """Return colours [S,h,w,3] of frame t's pixels at other times, and which are seen."""
+        if self.steady:
+            chosen = _spread(0, len(self.frames) - 1, _SAMPLES)
+            return self.frames[chosen], self.seen[chosen]
         colors, free = [], []
         whole = np.full(self.frames.shape[1:3], 255, np.uint8)
-        for index in self._samples(t):
+        for index in _spread(*reach(self.motions, t, self.frames.shape), _MOVING_SAMPLES):
             move = self.motions[t] @ np.linalg.inv(self.motions[index])
             colors.append(warped(self.frames[index], move))
             free.append(warped(whole, move) == 255)
         return np.stack(colors), np.stack(free)
-
-    def _samples(self, t: int) -> NDArray[np.int64]:
-        count = len(self.frames)
-        first, last = (0, count - 1) if self.steady else reach(self.motions, t, self.frames.shape)
-        return np.unique(np.linspace(first, last, _SAMPLES).round().astype(np.int64))
 
 
 def differences(room: Room, report: Callable[[float], None]) -> tuple[Floats, Bools]:
@@ -82,17 +81,23 @@ def differences(room: Room, report: Callable[[float], None]) -> tuple[Floats, Bo
     if not room.steady:
         for t, frame in enumerate(room.frames):
             background, known[t] = room.background(t)
-            differences[t] = _difference(frame, background)
+            differences[t] = _difference(frame, background, room.slack)
             report((t + 1) / count)
         return differences, known
     background, known[:] = room.background(0)
+    known |= ~room.seen  # nothing to find there
     for turn in range(_REPAIRS + 1):
         for t, frame in enumerate(room.frames):
-            differences[t] = _difference(frame, background)
+            differences[t] = np.where(room.seen[t], _difference(frame, background, room.slack), 0.0)
         report((turn + 1) / (_REPAIRS + 1))
         if turn < _REPAIRS:
             background, known[:] = _repaired(room, background, differences, known)
+            known |= ~room.seen
     return differences, known
+
+
+def _spread(first: int, last: int, count: int) -> NDArray[np.int64]:
+    return np.unique(np.linspace(first, last, count).round().astype(np.int64))
 
 
 def _repaired(
@@ -103,25 +108,31 @@ def _repaired(
     Where a pixel has a second frequent colour that looks less like the object it takes that;
     where it has none but looks like the object its background is unknown.
     """
+    always: Bools = np.asarray(known.all(0))
     objects = changed_parts(differences, known)
     ever: Bools = np.asarray(objects.any(0))
     if not ever.any():
-        return background, known[0]
+        return background, always
     inside = reach_of(ever)
     colors = Colors.learnt(room.frames, differences, known, objects)
     if colors is None:
-        return background, known[0]
+        return background, always
     second, revealed = room.behind(background, inside)
     gain = colors.likeness(background) - colors.likeness(second)
     swapped = inside & revealed & (cv2.GaussianBlur(gain, (0, 0), 1.5) > _MIN_GAIN)
     repaired = np.where(swapped[..., None], second, background)
     labels = np.where(inside & ~swapped, cv2.GC_PR_BGD, cv2.GC_BGD).astype(np.uint8)
     hidden = colors.cut(np.clip(repaired, 0, 255).astype(np.uint8), labels)
-    return repaired, known[0] & ~(grown(hidden, 2) & inside & ~swapped)
+    return repaired, always & ~(grown(hidden, 2) & inside & ~swapped)
 
 
-def _difference(frame: Pixels, background: Floats) -> Floats:
-    difference = np.abs(frame - background).max(2)
+def _difference(frame: Pixels, background: Floats, slack: int) -> Floats:
+    """Return how unlike its background a frame is [h,w], wherever that lies within `slack`."""
+    if slack:
+        low, high = cv2.erode(background, disc(slack)), cv2.dilate(background, disc(slack))
+        difference = np.maximum(np.maximum(low - frame, frame - high), 0.0).max(2)
+    else:
+        difference = np.abs(frame - background).max(2)
     difference[_shadow(frame, background)] *= _SHADOW
     blurred: Floats = cv2.GaussianBlur(difference, (0, 0), 0.7)
     return blurred
