@@ -1,11 +1,12 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """How much larger generated views show an object than the input camera would, from silhouettes.
 
-Silhouettes of one object agree: the ray through any pixel of one meets a point that lies inside
-all others. Where the views' common scale is wrong they do not: too large, and their upper and
-lower rims find no place in the input's silhouette; too small, and the input's rims find none in
-theirs. The scale that lets most rims agree is the answer. Unlike the heights of the silhouettes,
-it takes the views' elevations into account.
+Two silhouettes of one object agree: the ray through any pixel of the one meets a point inside the
+other. Where the scale of a view is wrong, they do not: too large, and its upper and lower rims
+find no place in the input's silhouette; too small, and the input's rims find none in it. So every
+view has a scale at which most of both rims agree, and the median over views and frames is taken:
+generated views differ in size, and demanding that all agree at once would favour small ones.
+Unlike the heights of silhouettes, rays take the views' elevations into account.
 """
 
 from __future__ import annotations
@@ -31,8 +32,12 @@ RIM_POINTS = 96
 DEPTHS = 48
 REACH = 1.8
 """Rays are searched within this distance of the origin; the input camera stands at 2."""
-COARSE = np.geomspace(0.4, 2.5, 28)
-FINE_STEPS = 9
+FACTORS = np.geomspace(0.4, 2.5, 70)
+"""Scales that are tried, 2.7 % apart."""
+FLAT = 0.05
+"""A view whose agreement with the input varies by less says nothing (it may stand opposite)."""
+MOST_SPREAD = 1.5
+"""The middle half of all votes may differ by this factor."""
 INSIDE = 128
 TOLERANCE = 0.01
 """Of a picture's side: by so much silhouettes may be missed."""
@@ -42,19 +47,19 @@ STRIP = 0.15
 
 @dataclass(frozen=True)
 class MeasuredScale:
-    """The factor on the views' focal lengths: the frames' median, their range, their number."""
+    """The factor on the views' focal lengths: the median, the middle half, the number of votes."""
 
     factor: float
     low: float
     high: float
-    frames: int
+    votes: int
 
     @property
     def sentence(self) -> str:
         """Say it to a person."""
         return (
-            f"the views show the object {self.factor:.3f} times as large as the input camera would "
-            f"({self.low:.3f} to {self.high:.3f} in {self.frames} frames)"
+            f"the views show the object {self.factor:.2f} times as large as the input camera would "
+            f"(half of {self.votes} pictures lie between {self.low:.2f} and {self.high:.2f})"
         )
 
 
@@ -83,33 +88,60 @@ def measure_scale(
     The last report to the listener says the result.
 
     Raises:
-        DatasetError: no frame shows the object in camera 0 and two other views.
+        DatasetError: no view shows the object together with camera 0, or they contradict another.
     """
-    usable = [t for t in range(len(present)) if _shows(alphas, present, t)]
-    if not usable:
+    shown = np.stack([(a >= INSIDE).any(axis=(1, 2)) for a in alphas], axis=1) & present
+    usable = np.flatnonzero(shown[:, 0] & shown[:, 1:].any(axis=1))
+    if not len(usable):
         raise DatasetError(
-            "No frame shows the object in the input and in two views, so their scale cannot be "
-            "measured; give a number."
+            "No frame shows the object both in the input and in a view, so the views' scale cannot "
+            "be measured; give it as a number."
         )
     chosen = np.unique(np.linspace(0, len(usable) - 1, min(FRAMES, len(usable))).round())
     stage = Stage(listener, "match the views' size", len(chosen) + 1)
-    factors: list[float] = []
-    for done, index in enumerate(chosen.astype(int)):
+    votes: list[float] = []
+    for done, t in enumerate(usable[chosen.astype(int)]):
         stage.update(done)
-        t = usable[index]
-        taken = [v for v in range(len(cameras)) if present[t, v] and alphas[v][t].any()]
-        factors.append(_frame_scale([_silhouette(cameras[v], alphas[v][t]) for v in taken]))
-    found = MeasuredScale(float(np.median(factors)), min(factors), max(factors), len(factors))
-    stage.update(len(chosen) + 1, found.sentence, scale=found.factor)
+        first = _silhouette(cameras[0], alphas[0][t])
+        for v in range(1, len(cameras)):
+            if shown[t, v]:
+                votes += pair_scale(first, _silhouette(cameras[v], alphas[v][t]))
+    if not votes:
+        raise DatasetError(
+            "The views' silhouettes say nothing of their scale; give it as a number."
+        )
+    low, median, high = (float(q) for q in np.percentile(votes, (25, 50, 75)))
+    if high > MOST_SPREAD * low:
+        raise DatasetError(
+            f"The views contradict each other in size (between {low:.2f} and {high:.2f}), so their "
+            "scale cannot be measured; check the view cameras, or give it as a number."
+        )
+    found = MeasuredScale(median, low, high, len(votes))
+    stage.update(len(chosen) + 1, found.sentence, scale=median)
     return found
 
 
-def _shows(alphas: Sequence[Pixels], present: NDArray[np.bool_], frame: int) -> bool:
+def pair_scale(first: Silhouette, view: Silhouette) -> list[float]:
+    """Return the factor on the view's focal length that lets most rims agree, or nothing."""
+    agreement = np.array([coherence(first, view, factor) for factor in FACTORS])
+    if np.ptp(agreement) < FLAT:
+        return []
+    # Several factors may do equally well; their middle is as far as can be from being wrong.
+    best = FACTORS[agreement >= agreement.max() - 1e-9]
+    return [math.sqrt(best[0] * best[-1])]
+
+
+def coherence(first: Silhouette, view: Silhouette, factor: float) -> float:
+    """Return the share of both rims, 0..1, whose rays meet the other silhouette.
+
+    `factor` multiplies the focal length of the view.
+    """
     seen = [
-        bool(present[frame, v]) and bool((alphas[v][frame] >= INSIDE).any())
-        for v in range(len(alphas))
+        _covers(view, _along_rays(first, 1.0), factor),
+        _covers(first, _along_rays(view, factor), 1.0),
     ]
-    return seen[0] and sum(seen) >= 3
+    # A picture full of object has no rim and contradicts nothing.
+    return 0.5 * sum(float(s.any(axis=1).mean()) if len(s) else 1.0 for s in seen)
 
 
 def _silhouette(camera: Camera, alpha: Pixels) -> Silhouette:
@@ -125,36 +157,6 @@ def _silhouette(camera: Camera, alpha: Pixels) -> Silhouette:
     return Silhouette(camera, grown.astype(bool), rim.astype(np.float64), cut)
 
 
-def _frame_scale(silhouettes: Sequence[Silhouette]) -> float:
-    scores = [coherence(silhouettes, factor) for factor in COARSE]
-    best = int(np.argmax(scores))
-    low, high = COARSE[max(best - 1, 0)], COARSE[min(best + 1, len(COARSE) - 1)]
-    fine = np.geomspace(low, high, FINE_STEPS)
-    values = np.array([coherence(silhouettes, factor) for factor in fine])
-    # Several factors may let all rims agree; their middle is as far as can be from being wrong.
-    top = fine[values >= values.max() - 1e-9]
-    return math.sqrt(top[0] * top[-1])
-
-
-def coherence(silhouettes: Sequence[Silhouette], factor: float) -> float:
-    """Return how well silhouettes agree, 0..1, if all but the first are zoomed by `factor`.
-
-    It is the share of rim pixels whose ray meets a point inside every other silhouette; the first
-    camera counts as much as all others together.
-    """
-    shares = []
-    for index, own in enumerate(silhouettes):
-        points = _along_rays(own, factor if index else 1.0)
-        inside = np.ones(points.shape[:2], bool)
-        for other_index, other in enumerate(silhouettes):
-            if other_index != index:
-                zoomed = factor if other_index else 1.0
-                inside[inside] = _covers(other, points[inside], zoomed)
-        # A picture full of object has no rim and contradicts nothing.
-        shares.append(float(inside.any(axis=1).mean()) if len(points) else 1.0)
-    return 0.5 * shares[0] + 0.5 * float(np.mean(shares[1:]))
-
-
 def _along_rays(silhouette: Silhouette, zoomed: float) -> Floats:
     """Return points [P, DEPTHS, 3] on the rays of the rim, in the world."""
     camera = silhouette.camera
@@ -168,14 +170,15 @@ def _along_rays(silhouette: Silhouette, zoomed: float) -> Floats:
 
 
 def _covers(silhouette: Silhouette, points: Floats, zoomed: float) -> NDArray[np.bool_]:
+    """Return which points [...,3] of the world lie inside a silhouette [...]."""
     camera = silhouette.camera
     local = points @ camera.viewmat[:3, :3].T + camera.viewmat[:3, 3]
-    depth = np.maximum(local[:, 2], 1e-6)
+    depth = np.maximum(local[..., 2:], 1e-6)
     focal = np.array([camera.K[0, 0], camera.K[1, 1]]) * zoomed
-    pixels = np.floor(local[:, :2] / depth[:, None] * focal + camera.K[:2, 2]).astype(int)
-    ahead = local[:, 2] > 0
+    pixels = np.floor(local[..., :2] / depth * focal + camera.K[:2, 2]).astype(int)
     last = np.array([camera.width - 1, camera.height - 1])
     nearest = np.clip(pixels, 0, last)
-    beyond = np.abs(pixels - nearest).max(axis=1)
+    beyond = np.abs(pixels - nearest).max(axis=-1)
     strip = STRIP * camera.width if silhouette.cut else 0
-    return ahead & (beyond <= strip) & silhouette.mask[nearest[:, 1], nearest[:, 0]]
+    ahead = local[..., 2] > 0
+    return ahead & (beyond <= strip) & silhouette.mask[nearest[..., 1], nearest[..., 0]]
