@@ -6,9 +6,23 @@ from __future__ import annotations
 import argparse
 from pathlib import Path
 
+from ..seam.errors import ConfigError
 from ..views.presets import PRESETS
 from ..views.provider import LAYOUTS, PROVIDERS, ViewOptions
 from .arguments import positive
+
+_ASKING = (
+    "views",
+    "views_folder",
+    "views_layout",
+    "view_cameras",
+    "view_scale",
+    "view_weights",
+    "view_steps",
+    "view_guidance",
+    "view_seed",
+    "view_cache",
+)
 
 
 def add_view_options(parser: argparse.ArgumentParser) -> None:
@@ -59,8 +73,9 @@ def add_view_options(parser: argparse.ArgumentParser) -> None:
 
 def given_view_options(arguments: argparse.Namespace) -> list[str]:
     """Return the flags of `add_view_options` that ask for views, such as "--views"."""
-    names = ("views", "views_folder", "views_layout", "view_cameras", "view_scale", "view_weights")
-    return [f"--{name.replace('_', '-')}" for name in names if getattr(arguments, name) is not None]
+    return [
+        f"--{name.replace('_', '-')}" for name in _ASKING if getattr(arguments, name) is not None
+    ]
 
 
 def view_options(arguments: argparse.Namespace) -> ViewOptions:
@@ -84,6 +99,12 @@ def view_options(arguments: argparse.Namespace) -> ViewOptions:
     }
     if given["provider"] is None and given["folder"] is not None:
         given["provider"] = "folder"
+    idle = given_view_options(arguments)
+    if given["provider"] is None and idle:
+        raise ConfigError(
+            f"{idle[0]} says how views are made, but none are asked for; add --views or leave it "
+            "out."
+        )
     chosen = {name: value for name, value in given.items() if value is not None}
     return ViewOptions(
         **chosen,

@@ -111,6 +111,12 @@ def test_a_folder_alone_means_views_from_it() -> None:
     assert options == ViewOptions(provider="folder", folder=Path("made"), cameras="sv4d2")
 
 
+def test_options_for_views_that_nobody_asked_for_are_refused() -> None:
+    with pytest.raises(ConfigError, match=r"--view-cameras says how .*add --views"):
+        view_options(parsed("--view-cameras", "sv4d2"))
+    assert view_options(parsed("--views", "none")).provider == "none"
+
+
 def test_every_view_option_of_a_command_arrives() -> None:
     words = (
         "--views zero123plus --view-cameras zero123plus-1.2 --view-scale 1.1 --view-weights w "
