@@ -1,0 +1,39 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Write the square frames, cut out, that a clip's fit sees: the input for generators of views."""
+
+from __future__ import annotations
+
+import argparse
+from pathlib import Path
+
+from .arguments import add_dataset_options, add_progress
+from .clip_arguments import add_clip_options, clip_options
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    parser.usage = "ds4d cut CLIP -o FRAMES [options]"
+    parser.add_argument("clip", type=Path, metavar="CLIP", help="a video or a folder of pictures")
+    parser.add_argument(
+        "-o", "--output", type=Path, required=True, metavar="FRAMES", help="new folder to write"
+    )
+    add_clip_options(parser)
+    add_dataset_options(parser)
+    add_progress(parser)
+
+
+def run(arguments: argparse.Namespace) -> int:
+    options = clip_options(arguments)
+
+    from ..clip import load_clip
+    from ..console import progress_listener
+    from ..views.frames import write_frames
+
+    with progress_listener(arguments.progress) as listener:
+        clip = load_clip(arguments.clip, options, listener)
+        count = write_frames(clip, arguments.output, listener)
+    if arguments.progress != "json":
+        print(
+            f"Wrote {count} frames to {arguments.output}; generate views of them, then fit the "
+            "same frames of the clip with --views-folder."
+        )
+    return 0
