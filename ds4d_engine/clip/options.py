@@ -133,6 +133,6 @@ class ClipOptions:
         rate = math.floor(rate * 10) / 10 or rate
         return (
             f"{name} has {count} frames to take, more than the {self.max_frames} that one fit "
-            f"holds; take fewer with --stride {thinner} or --fps {rate:.2g}, or a part with "
+            f"holds; take fewer with --stride {thinner} or --fps {rate:.4g}, or a part with "
             f"--end {self.start + self.max_frames * self.stride}."
         )

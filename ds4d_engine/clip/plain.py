@@ -26,8 +26,8 @@ _SAMPLED = 16
 _HOLE_MIN_PIXELS = 24
 _HOLE_MEDIAN = 5.0
 # A larger region is rather paint of exactly that colour: a drawn face, a shirt.
-_HOLE_MAX_SHARE = 0.1
-_EDGE = 2
+_HOLE_MAX_SHARE = 0.15
+_EDGE = 3
 _CONTRAST = 40.0
 
 
@@ -52,8 +52,9 @@ def plain_background(frames: Pixels) -> Background | None:
     """
     step = max(1, len(frames) // _SAMPLED)
     sides = [_sides(frame[..., :3]) for frame in frames[::step]]
-    border = np.concatenate([side for four in sides for side in four]).astype(np.float32)
-    color = _most_common(border)
+    border = np.concatenate([side for four in sides for side in four])
+    middle = np.concatenate([_middle(frame[..., :3]) for frame in frames[::step]])
+    color = max(_common(border), key=lambda c: _share(border, c) - 0.5 * _share(middle, c))
     difference = np.abs(border - color).max(1)
     flat = difference <= TOLERANCE
     if flat.mean() < MIN_SHARE:
@@ -136,15 +137,29 @@ def _sides(rgb: Pixels) -> list[FloatArray]:
     return [side.reshape(-1, 3).astype(np.float32) for side in sides]
 
 
-def _most_common(colors: FloatArray) -> FloatArray:
-    """Return the colour that most pixels [n,3] are near to."""
-    cells = (colors / _CELL).astype(np.int64)
-    codes = (cells[:, 0] * 16 + cells[:, 1]) * 16 + cells[:, 2]
-    code = int(np.bincount(codes).argmax())
-    center = np.median(colors[codes == code], axis=0)
-    # The cell's borders may cut the cluster; look again around what was found.
-    for _ in range(2):
-        near = np.abs(colors - center).max(1) <= TOLERANCE
-        center = np.median(colors[near], axis=0)
-    result: FloatArray = center.astype(np.float32)
-    return result
+def _middle(rgb: Pixels) -> FloatArray:
+    """Return every few pixels of the middle of a picture, [n,3]."""
+    height, width = rgb.shape[:2]
+    part = rgb[height // 3 : -(height // 3) or None : 4, width // 3 : -(width // 3) or None : 4]
+    return part.reshape(-1, 3).astype(np.float32)
+
+
+def _common(colors: FloatArray) -> list[FloatArray]:
+    """Return the two colours that most pixels [n,3] are near to."""
+    found: list[FloatArray] = []
+    left = colors
+    while len(found) < 2 and len(left):
+        cells = (left / _CELL).astype(np.int64)
+        codes = (cells[:, 0] * 16 + cells[:, 1]) * 16 + cells[:, 2]
+        center = np.median(left[codes == np.bincount(codes).argmax()], axis=0)
+        # The cell's borders may cut the cluster; look again around what was found.
+        for _ in range(2):
+            near = np.abs(left - center).max(1) <= TOLERANCE
+            center = np.median(left[near], axis=0)
+        found.append(center.astype(np.float32))
+        left = left[np.abs(left - center).max(1) > 2 * TOLERANCE]
+    return found
+
+
+def _share(colors: FloatArray, color: FloatArray) -> float:
+    return float((np.abs(colors - color).max(1) <= TOLERANCE).mean())

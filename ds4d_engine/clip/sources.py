@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 import re
+import statistics
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -25,6 +26,7 @@ SHEET_NAME = "contact-sheet.png"
 DATASET_FILES = ("transforms_train.json", "cameras.json")
 # Containers that store no frame count: what is read from them is duration times rate.
 _ESTIMATED = (".mkv", ".webm")
+_TIMED = 8
 _PLAUSIBLE_FPS = (0.1, 480.0)
 
 
@@ -124,17 +126,19 @@ class Animation:
 
     @classmethod
     def open(cls, path: Path) -> Animation:
+        seconds = []
         try:
             with Image.open(path) as image:
                 count = int(getattr(image, "n_frames", 1))
-                seconds = [float(image.info.get("duration", 0)) / 1000]
-                for index in range(1, min(count, 8)):
+                for index in range(min(count, _TIMED)):
                     image.seek(index)
+                    image.load()  # WebP tells a frame's duration only then
                     seconds.append(float(image.info.get("duration", 0)) / 1000)
         except (OSError, SyntaxError, ValueError, EOFError):
             raise DatasetError(f"{path} is not a readable picture.") from None
-        mean = sum(seconds) / len(seconds)
-        return cls(path, count, 1 / mean if mean > 0 else None)
+        # The last frame, often, is held for longer.
+        usual = statistics.median(seconds)
+        return cls(path, count, 1 / usual if usual > 0 else None)
 
     def counted(self) -> Animation:
         return self
