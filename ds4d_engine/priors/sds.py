@@ -20,6 +20,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+from ..data.orbit import INPUT_RADIUS
+from ..seam.cameras import Camera
 from ..seam.errors import ConfigError
 from ..weights import Model, resolve_weights
 from .diffusers_folder import (
@@ -211,6 +213,21 @@ class Zero123Guidance:
     def _scaled(self, pictures: Tensor) -> Tensor:
         size = (self.settings.size, self.settings.size)
         return F.interpolate(pictures.float(), size, mode="bilinear", align_corners=False)
+
+
+def relative_cameras(cameras: Sequence[Camera]) -> Tensor:
+    """Return azimuths and elevations in degrees and radii [B,3], relative to the input camera.
+
+    The inverse of `orbit_camera`: the cameras look at the origin, +Z up.
+    """
+    x, y, z = np.stack([camera.position for camera in cameras]).T
+    radius = np.sqrt(x**2 + y**2 + z**2)
+    found = [
+        np.degrees(np.arctan2(x, -y)),
+        np.degrees(np.arcsin(z / radius)),
+        radius - INPUT_RADIUS,
+    ]
+    return torch.tensor(np.stack(found, -1), dtype=torch.float32)
 
 
 def load_zero123(

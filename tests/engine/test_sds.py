@@ -13,6 +13,7 @@ import pytest
 import torch
 from torch import Tensor
 
+from ds4d_engine.data.orbit import orbit_camera
 from ds4d_engine.priors.diffusers_folder import DiffusersFolder, PictureInput
 from ds4d_engine.priors.sds import (
     Reference,
@@ -21,6 +22,7 @@ from ds4d_engine.priors.sds import (
     Zero123Networks,
     check_zero123,
     load_zero123,
+    relative_cameras,
 )
 from ds4d_engine.seam.errors import ConfigError
 
@@ -146,6 +148,16 @@ def test_the_camera_is_told_as_the_model_counts_it() -> None:
     numbers = torch.linalg.lstsq(embedded.T, told[0, 0][:, None]).solution[:, 0]
     wanted = torch.tensor([-math.pi / 6, 1.0, 0.0, 0.2])
     assert torch.allclose(numbers, wanted, atol=1e-5)
+
+
+def test_relative_cameras_undo_the_orbit() -> None:
+    angles = [(30.0, 20.0, 2.0), (-90.0, -10.0, 2.5), (0.0, 0.0, 2.0), (170.0, 60.0, 1.5)]
+    cameras = [
+        orbit_camera(str(i), 8, azimuth_degrees=a, elevation_degrees=e, radius=r)
+        for i, (a, e, r) in enumerate(angles)
+    ]
+    wanted = torch.tensor(angles) - torch.tensor([0.0, 0.0, 2.0])
+    assert torch.allclose(relative_cameras(cameras), wanted, atol=1e-4)
 
 
 # --- Tiny random weights in the published layouts; the published weights were never run here.
