@@ -48,7 +48,8 @@ def plan_crop(masks: Pixels, scale: tuple[float, float]) -> Crop:
 
     One scale for the whole clip. At least one mask must hold something.
     """
-    boxes = [mask_box(mask >= VISIBLE_FROM) for mask in masks]
+    visible = min(VISIBLE_FROM, int(masks.max()) // 2)
+    boxes = [mask_box(mask >= visible) for mask in masks]
     across, down = scale
     found = {
         t: Box(box.left / across, box.top / down, box.right / across, box.bottom / down)

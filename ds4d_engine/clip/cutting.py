@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 
 from ..data.dataset import Pixels
 from ..data.images import from_linear, to_linear
-from .regions import Box, grown, shrunk
+from .regions import Box, shrunk
 
 Floats = NDArray[np.float32]
 
@@ -17,6 +17,7 @@ _FINEST = 4
 """Pixels per output pixel, along a side, on which edges are worked out."""
 _SOLID = 0.98
 _TINY = 1e-4
+_FAINT = 0.02
 
 
 def cut(rgb: Pixels, alpha: Pixels, window: Box, size: int, *, clean: bool) -> Pixels:
@@ -81,11 +82,17 @@ def _weights(start: float, end: float, length: int, size: int) -> tuple[Floats, 
 def _from_inside(premultiplied: Floats, coverage: Floats, step: int) -> tuple[Floats, Floats]:
     """Return colours and their weights without the rim, `step` pixels wide.
 
-    What is too thin to have an inside keeps its own colours.
+    What reaches far from the inside, being too thin to have one, keeps its own colours.
     """
     solid = shrunk(coverage >= _SOLID, step)
-    thin = ~grown(solid, step + 1)
-    kept = (solid | thin).astype(np.float32)
+    away = cv2.distanceTransform((~solid).astype(np.uint8), cv2.DIST_L2, cv2.DIST_MASK_5)
+    # The rim is as wide again as the slope of its coverage.
+    outer = ((away > 2 * step + 2) & (coverage > _FAINT)).astype(np.uint8)
+    count, labels = cv2.connectedComponents(outer)
+    far = np.zeros(count, bool)
+    far[labels[away > 4 * step + 4]] = True
+    far[0] = False
+    kept = (solid | far[labels]).astype(np.float32)
     return premultiplied * kept[..., None], coverage * kept
 
 

@@ -25,6 +25,7 @@ from .steady import steadied
 STAGE = "find object"
 MAX_SHARE = 0.97
 _BAND = 6
+_FAINT = 16  # ghosts and glass are translucent everywhere
 
 
 def find_matte(footage: Footage, options: ClipOptions, listener: Listener) -> Matte:
@@ -88,8 +89,8 @@ def _given(footage: Footage, options: ClipOptions, listener: Listener) -> MaskMa
 def _plain(footage: Footage, background: Background, listener: Listener) -> Matte:
     color = ", ".join(f"{value:.0f}" for value in background.color)
 
-    def mask(t: int, rgb: Pixels) -> Bools:
-        return key(rgb, background)
+    def mask(rgb: Pixels) -> Pixels:
+        return soft_edge(rgb, key(rgb, background), background)
 
     def sharpened(rgb: Pixels, coarse: Bools) -> Pixels:
         # What is a hole and what is a white face was decided on the whole picture.
@@ -116,7 +117,7 @@ def _room(footage: Footage, listener: Listener) -> Matte:
 def _found(
     footage: Footage,
     name: str,
-    mask: Callable[[int, Pixels], Bools],
+    mask: Callable[[Pixels], Pixels],
     sharpen: Refine | None,
     message: str,
     listener: Listener,
@@ -124,7 +125,7 @@ def _found(
     masks = np.empty(footage.small.shape[:3], np.uint8)
     stage = Stage(listener, STAGE, len(masks))
     for t, rgba in enumerate(footage.small):
-        masks[t] = mask(t, np.ascontiguousarray(rgba[..., :3])).astype(np.uint8) * 255
+        masks[t] = mask(np.ascontiguousarray(rgba[..., :3]))
         stage.update(t, message)
     masks, message = _steadied(masks, footage, message)
     stage.update(len(masks), message)
@@ -140,7 +141,8 @@ def _steadied(masks: Pixels, footage: Footage, message: str) -> tuple[Pixels, st
 
 
 def _check(matte: Matte, footage: Footage) -> None:
-    shares = (matte.masks >= 128).mean((1, 2))
+    given = matte.name in ("alpha", "masks")
+    shares = (matte.masks >= (_FAINT if given else 128)).mean((1, 2))
     remedy = "give --masks, or look at `ds4d mask` and try another --matte"
     if shares.max() == 0:
         what = {
@@ -153,7 +155,7 @@ def _check(matte: Matte, footage: Footage) -> None:
             f"The object fills the whole picture of {footage.name}; film it with background "
             f"around it, or {remedy}."
         )
-    if matte.name in ("alpha", "masks"):
+    if given:
         return  # an object may enter late where a person says so
     empty = np.flatnonzero(shares == 0)
     if len(empty):

@@ -65,7 +65,7 @@ class GivenMasks:
         for frame in video_frames(self.path, indices):
             grey = cv2.cvtColor(frame, cv2.COLOR_BGR2GRAY)
             # Codecs leave black at 1 or 2 and white at 253.
-            yield np.clip((grey.astype(np.int16) - 8) * 255 // 239, 0, 255).astype(np.uint8)
+            yield cv2.convertScaleAbs(np.clip(grey, 8, 247) - np.uint8(8), alpha=255 / 239)
 
 
 def _by_frame(folder: Path, frame_count: int, indices: Sequence[int]) -> dict[int, Path]:

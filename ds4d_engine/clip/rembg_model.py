@@ -15,7 +15,7 @@ import numpy as np
 
 from ..data.dataset import Pixels
 from ..seam.errors import EngineError
-from .regions import Bools, without_specks
+from .regions import grown, without_specks
 
 
 @dataclass(frozen=True)
@@ -52,10 +52,11 @@ class RembgModel:
             ) from None
         return cls(rembg.remove, session)
 
-    def mask(self, t: int, rgb: Pixels) -> Bools:
-        """Return the object in a picture [H,W,3], as bool [H,W]."""
+    def mask(self, rgb: Pixels) -> Pixels:
+        """Return the object in a picture [H,W,3], as alpha [H,W]."""
         found = np.asarray(self.remove(rgb, session=self.session, only_mask=True))
-        return without_specks(found >= 128)
+        found = found.astype(np.uint8).reshape(rgb.shape[:2])
+        return np.where(grown(without_specks(found >= 128), 3), found, np.uint8(0))
 
 
 @contextmanager
