@@ -195,7 +195,7 @@ class PictureFolder:
         shape: tuple[int, ...] | None = None
         for index in wanted:
             picture = self.pictures[index]
-            rgba, _ = read_rgba(picture)
+            rgba, _ = read_rgba(picture, upright=True)
             if shape is not None and rgba.shape != shape:
                 raise DatasetError(
                     f"{first} is {shape[1]} x {shape[0]} pixels but {picture} is "

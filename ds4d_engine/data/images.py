@@ -16,9 +16,13 @@ Channels = NDArray[np.uint16]
 LINEAR_MAX = 65535
 
 
-def read_rgba(path: Path) -> tuple[Pixels, bool]:
-    """Read a picture as RGBA uint8 [H,W,4]; also tell whether the file has an alpha channel."""
-    image = _decode(path)
+def read_rgba(path: Path, *, upright: bool = False) -> tuple[Pixels, bool]:
+    """Read a picture as RGBA uint8 [H,W,4]; also tell whether the file has an alpha channel.
+
+    ``upright`` turns a JPEG as its camera noted; calibrated pictures must not be turned.
+    """
+    photo = upright and path.suffix.lower() in (".jpg", ".jpeg")
+    image = _decode(path, cv2.IMREAD_COLOR if photo else cv2.IMREAD_UNCHANGED)
     channels = 1 if image.ndim == 2 else image.shape[2]
     if channels == 4:
         return cv2.cvtColor(image, cv2.COLOR_BGRA2RGBA), True
@@ -68,7 +72,7 @@ def from_linear(linear: NDArray[np.float32]) -> Pixels:
     return _ENCODE[(np.clip(linear, 0.0, 1.0) * LINEAR_MAX + 0.5).astype(np.uint16)]
 
 
-def _decode(path: Path) -> Pixels:
+def _decode(path: Path, flags: int = cv2.IMREAD_UNCHANGED) -> Pixels:
     try:
         content = np.fromfile(path, dtype=np.uint8)
     except FileNotFoundError:
@@ -76,7 +80,7 @@ def _decode(path: Path) -> Pixels:
     except OSError as error:
         raise DatasetError(f"Cannot read {path}: {error.strerror or error}.") from None
     try:
-        image = cv2.imdecode(content, cv2.IMREAD_UNCHANGED) if content.size else None
+        image = cv2.imdecode(content, flags) if content.size else None
     except cv2.error:
         image = None
     if image is None:

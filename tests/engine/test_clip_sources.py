@@ -118,6 +118,14 @@ def test_grey_and_16_bit_pictures_are_read(tmp_path: Path) -> None:
     assert (next(open_source(tmp_path / "d").frames([1])) == (30, 20, 10, 255)).all()
 
 
+def test_photographs_are_turned_as_their_camera_noted(tmp_path: Path) -> None:
+    exif = Image.Exif()
+    exif[0x0112] = 6  # the camera was held upright: turn by 90 degrees
+    for t in range(2):
+        Image.fromarray(np.full((20, 30, 3), 90, np.uint8)).save(tmp_path / f"{t}.jpg", exif=exif)
+    assert next(open_source(tmp_path).frames([0])).shape == (30, 20, 4)
+
+
 def test_datasets_and_other_files_are_no_clips(tmp_path: Path) -> None:
     frames = [np.zeros((20, 30, 3), np.uint8)] * 2
     folder = write_pictures(tmp_path / "frames", frames)
