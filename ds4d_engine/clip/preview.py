@@ -62,6 +62,8 @@ def write_masks(
         os.replace(part, output)
     except OSError as error:
         raise EngineError(f"Cannot write {output}: {error.strerror or error}.") from error
+    except EngineError as error:  # of a picture, in a folder whose name nobody knows
+        raise EngineError(str(error).replace(str(part), str(output))) from error
     finally:
         shutil.rmtree(part, ignore_errors=True)
     return matte.name, len(footage.indices)

@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -13,6 +14,9 @@ import cv2
 from ..seam.errors import DatasetError
 from .dataset import Pixels
 from .images import read_mask
+
+# FFmpeg's own complaints would stand beside the one sentence that says it all.
+os.environ.setdefault("OPENCV_FFMPEG_LOGLEVEL", "-8")
 
 PICTURES = (".png", ".jpg", ".jpeg", ".bmp", ".tif", ".tiff", ".webp")
 VIDEOS = (".mp4", ".mov", ".mkv", ".avi", ".webm", ".m4v")
@@ -38,7 +42,9 @@ def probe_video(path: Path, *, count: bool = True) -> Probe:
     with _opened(path) as capture:
         ok, frame = capture.read()
         if not ok:
-            raise DatasetError(f"{path} holds no frame that can be decoded.")
+            raise DatasetError(
+                f"{path} holds no frame that can be decoded; convert it to an H.264 .mp4."
+            )
         frames = int(capture.get(cv2.CAP_PROP_FRAME_COUNT))
         fps = float(capture.get(cv2.CAP_PROP_FPS))
         if frames < 1:  # some containers do not say
@@ -126,7 +132,9 @@ def _opened(path: Path) -> Iterator[cv2.VideoCapture]:
     capture = cv2.VideoCapture(str(path))
     try:
         if not capture.isOpened():
-            raise DatasetError(f"{path} is not a video that can be decoded here.")
+            raise DatasetError(
+                f"{path} is not a video that can be decoded here; convert it to an H.264 .mp4."
+            )
         yield capture
     finally:
         capture.release()

@@ -5,13 +5,16 @@ from __future__ import annotations
 
 import errno
 from pathlib import Path
+from typing import get_args
 
 import cv2
 import numpy as np
 import pytest
 
-from ds4d_engine.cli import main
-from ds4d_engine.clip import ClipOptions, preview, read_clip
+from ds4d_engine import video
+from ds4d_engine.cli import clip_arguments, main
+from ds4d_engine.clip import ClipOptions, read_clip
+from ds4d_engine.clip.options import Crop, Matte
 from ds4d_engine.seam import from_json_line
 from tests.engine.clip_footage import (
     HEIGHT,
@@ -113,17 +116,20 @@ def test_a_full_disk_leaves_nothing_behind(
     capsys: pytest.CaptureFixture[str],
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    written = preview.write_png
+    written: list[Path] = []
+    write = video.iio.imwrite
 
-    def write(path: Path, image: np.ndarray) -> None:
-        if path.name == "0009.png":
+    def write_some(path: Path, image: np.ndarray, **options: str) -> None:
+        if len(written) == 9:
             raise OSError(errno.ENOSPC, "No space left on device")
-        written(path, image)
+        write(path, image, **options)
+        written.append(path)
 
-    monkeypatch.setattr(preview, "write_png", write)
+    monkeypatch.setattr(video.iio, "imwrite", write_some)
     folder = tmp_path / "out"
     message = error_of(capsys, str(clip), "-o", str(folder / "masks"))
-    assert "No space left on device" in message
+    assert f"{folder / 'masks' / '0009.png'}: No space left on device" in message
+    assert len(written) == 9
     assert list(folder.iterdir()) == []
 
 
@@ -149,6 +155,22 @@ def test_what_cannot_be_done_is_one_sentence(
 ) -> None:
     assert expected in error_of(capsys, str(clip), "-o", str(tmp_path / "masks"), *words)
     assert not (tmp_path / "masks").exists()
+
+
+def test_a_broken_video_is_one_line_even_of_the_decoders(
+    tmp_path: Path, capfd: pytest.CaptureFixture[str]
+) -> None:
+    path = tmp_path / "text.mp4"
+    path.write_text("no video at all")
+    words = ["mask", str(path), "-o", str(tmp_path / "masks"), "--progress", "none"]
+    assert main(words) == 2
+    (line,) = capfd.readouterr().err.strip().splitlines()
+    assert "is not a video that can be decoded here; convert it" in line
+
+
+def test_the_options_name_what_the_clip_knows() -> None:
+    assert get_args(Matte) == clip_arguments.MATTES
+    assert get_args(Crop) == clip_arguments.CROPS
 
 
 def test_a_dataset_or_a_missing_file_is_no_clip(
