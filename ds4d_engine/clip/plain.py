@@ -10,6 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ..data.dataset import Pixels
+from .channels import largest_channel
 from .regions import Bools, closed, grown, open_to_border, shrunk, without_specks
 
 FloatArray = NDArray[np.float32]
@@ -55,12 +56,12 @@ def plain_background(frames: Pixels) -> Background | None:
     border = np.concatenate([side for four in sides for side in four])
     middle = np.concatenate([_middle(frame[..., :3]) for frame in frames[::step]])
     color = max(_common(border), key=lambda c: _share(border, c) - 0.5 * _share(middle, c))
-    difference = np.abs(border - color).max(1)
+    difference = largest_channel(np.abs(border - color))
     flat = difference <= TOLERANCE
     if flat.mean() < MIN_SHARE:
         return None
     clean = [
-        max(float((np.abs(side - color).max(1) <= TOLERANCE).mean()) for side in four)
+        max(float((largest_channel(np.abs(side - color)) <= TOLERANCE).mean()) for side in four)
         for four in sides
     ]
     noise = float(difference[flat].mean())
@@ -85,7 +86,7 @@ def key(rgb: Pixels, background: Background) -> Bools:
 def distance(rgb: Pixels, background: Background) -> FloatArray:
     """Return the difference from the background [H,W], 0..255, in the worst channel."""
     color = np.asarray(background.color, np.float32)
-    return np.abs(rgb.astype(np.float32) - color).max(2)
+    return largest_channel(np.abs(rgb.astype(np.float32) - color))
 
 
 def soft_edge(rgb: Pixels, mask: Bools, background: Background) -> Pixels:
@@ -154,12 +155,12 @@ def _common(colors: FloatArray) -> list[FloatArray]:
         center = np.median(left[codes == np.bincount(codes).argmax()], axis=0)
         # The cell's borders may cut the cluster; look again around what was found.
         for _ in range(2):
-            near = np.abs(left - center).max(1) <= TOLERANCE
+            near = largest_channel(np.abs(left - center)) <= TOLERANCE
             center = np.median(left[near], axis=0)
         found.append(center.astype(np.float32))
-        left = left[np.abs(left - center).max(1) > 2 * TOLERANCE]
+        left = left[largest_channel(np.abs(left - center)) > 2 * TOLERANCE]
     return found
 
 
 def _share(colors: FloatArray, color: FloatArray) -> float:
-    return float((np.abs(colors - color).max(1) <= TOLERANCE).mean())
+    return float((largest_channel(np.abs(colors - color)) <= TOLERANCE).mean())

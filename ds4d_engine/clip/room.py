@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 
 from ..data.dataset import Pixels
 from .camera_motion import Affine, reach, warped
+from .channels import largest_channel
 from .moving_parts import largest_over_time
 from .object_colors import Colors, reach_of
 from .regions import Bools, closed, disc, grown, shrunk
@@ -56,7 +57,7 @@ class Room:
     def behind(self, background: Floats, remains: Bools) -> tuple[Floats, Bools]:
         """Return each pixel's second most frequent colour, within `remains` [h,w], likewise."""
         colors, free = self._seen(0)
-        unlike = np.abs(colors - background).max(3) > 3 * SAME
+        unlike = largest_channel(np.abs(colors - background)) > 3 * SAME
         return _densest(colors, free & unlike & remains)
 
     def _seen(self, t: int) -> tuple[Pixels, Bools]:
@@ -130,9 +131,9 @@ def _difference(frame: Pixels, background: Floats, slack: int) -> Floats:
     """Return how unlike its background a frame is [h,w], wherever that lies within `slack`."""
     if slack:
         low, high = cv2.erode(background, disc(slack)), cv2.dilate(background, disc(slack))
-        difference = np.maximum(np.maximum(low - frame, frame - high), 0.0).max(2)
+        difference = largest_channel(np.maximum(np.maximum(low - frame, frame - high), 0.0))
     else:
-        difference = np.abs(frame - background).max(2)
+        difference = largest_channel(np.abs(frame - background))
     difference[_shadow(frame, background)] *= _SHADOW
     blurred: Floats = cv2.GaussianBlur(difference, (0, 0), 0.7)
     return blurred
@@ -153,7 +154,7 @@ def _densest(colors: Pixels, free: Bools) -> tuple[Floats, Bools]:
     best = np.zeros(colors.shape[1:3], np.int32)
     mean = np.zeros(colors.shape[1:], np.float32)
     for index in range(len(colors)):
-        near = (np.abs(signed - signed[index]).max(3) <= SAME) & free
+        near = (largest_channel(np.abs(signed - signed[index])) <= SAME) & free
         votes = near.sum(0) * free[index]
         better = votes > best
         if not better.any():
