@@ -20,6 +20,7 @@ COMMANDS = {
     "mask": "find the object in each frame of a clip, and preview the masks",
     "evaluate": "compare an asset with the source from its held-out cameras",
     "info": "say what an asset holds",
+    "cut": "write the frames of a clip as the fit sees them, for generators of views",
     "convert": "turn another system's calibration and videos into a dataset",
     "doctor": "say what runs on this machine, and the remedy for what does not",
 }

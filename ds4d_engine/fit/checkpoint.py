@@ -23,6 +23,7 @@ from ..motion.knots import KnotAdam
 from ..seam.errors import EngineError
 from .config import FitConfig
 from .densify import Densifier
+from .reveal import Revealer
 
 FORMAT_NAME = "ds4d-checkpoint"
 FORMAT_VERSION = "1"
@@ -38,6 +39,7 @@ class FitState:
     motion: Motion
     network_optimizer: torch.optim.Optimizer | None
     densifier: Densifier
+    revealer: Revealer
     rng: np.random.Generator
     step: int = 0
     elapsed: float = 0.0  # seconds of optimisation, earlier runs included
@@ -83,6 +85,7 @@ def save_checkpoint(path: Path, state: FitState, config: FitConfig, dataset: str
         "step": str(state.step),
         "elapsed": repr(state.elapsed),
         "densified": str(state.densifier.done),
+        "revealed": str(state.revealer.done),
         "settled": str(state.settled),
         "window": json.dumps(state.window),
         "rng": json.dumps(state.rng.bit_generator.state),
@@ -139,6 +142,7 @@ def load_checkpoint(path: Path, state: FitState, config: FitConfig, dataset: str
         value_or_none = tensors.get(f"densify.{key}")
         state.densifier.state[key] = None if value_or_none is None else value_or_none.to(device)
     state.densifier.done = int(metadata["densified"])
+    state.revealer.done = int(metadata["revealed"])
     state.settled = int(metadata["settled"])
     window = json.loads(metadata["window"])
     state.window = None if window is None else (window[0], window[1])

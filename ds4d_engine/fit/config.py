@@ -70,6 +70,12 @@ class FitConfig:
     color_knots: int = _setting(
         0, "control points of every colour over the clip; 0: colours stay (nodes)"
     )
+    fade_knots: int = _setting(
+        0, "control points of every opacity over the clip; 0: opacities stay (nodes)"
+    )
+    reveal_times: int = _setting(
+        0, "how often Gaussians are added where a frame shows what the others do not (nodes)"
+    )
     thickness: float = _setting(
         0.85, "depth of a shape guessed from its outline, against its width (inflate)"
     )

@@ -39,6 +39,8 @@ class Densifier:
 
     def observe(self, render: Render, view: View) -> None:
         """Add one backward pass's image gradients to the running mean, as gsplat does."""
+        if not self.config.densify_times:
+            return
         gradient = render.means2d.grad
         assert gradient is not None
         size = gradient.new_tensor([view.width, view.height])

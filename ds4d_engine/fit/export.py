@@ -44,6 +44,7 @@ def export_asset(
         _placed(activate(parameters, motion, float(time)), scene, moving.cpu()) for time in times
     ]
     still = (~moving).cpu().numpy()
+    fading = "motion_fade" in parameters
     colored = "motion_colors" in parameters  # else every frame has the canonical colours
     return Asset(
         static=_select(canonical, still),
@@ -52,6 +53,7 @@ def export_asset(
             means=np.stack([frame[0] for frame in baked]),
             quats=np.stack([frame[1] for frame in baked]),
             scales=np.stack([frame[2] for frame in baked]),
+            opacities=np.stack([frame[4] for frame in baked]) if fading else None,
             sh0=np.stack([frame[3] for frame in baked]) if colored else None,
         ),
         cameras=dataset.cameras,
@@ -64,24 +66,25 @@ def export_asset(
 
 
 def _placed(splats: Splats, scene: Scene, moving: Tensor) -> tuple[np.ndarray, ...]:
-    """Return means, unit quats, scales and colours of moving Gaussians in the dataset's world."""
+    """Return means, unit quats, scales, colours and opacities in the dataset's world."""
     means = splats.means.cpu()[moving].numpy() * scene.radius + scene.center
     quats = torch.nn.functional.normalize(splats.quats.cpu()[moving], dim=-1).numpy()
     scales = splats.scales.cpu()[moving].numpy() * scene.radius
     colors = splats.sh0.cpu()[moving].numpy()
-    return means.astype(np.float32), quats, scales.astype(np.float32), colors
+    opacities = splats.opacities.cpu()[moving].numpy()
+    return means.astype(np.float32), quats, scales.astype(np.float32), colors, opacities
 
 
 def _gaussians(
     parameters: Mapping[str, Tensor], splats: Splats, scores: Tensor, scene: Scene
 ) -> Gaussians:
     everything = torch.ones(len(splats.means), dtype=torch.bool)
-    means, quats, scales, sh0 = _placed(splats, scene, everything)
+    means, quats, scales, sh0, opacities = _placed(splats, scene, everything)
     return Gaussians(
         means=means,
         quats=quats,
         scales=scales,
-        opacities=splats.opacities.cpu().numpy(),
+        opacities=opacities,
         sh0=sh0,
         shN=parameters["shN"].cpu().numpy(),
         dynamic_scores=scores.cpu().numpy().astype(np.float32),

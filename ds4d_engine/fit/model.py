@@ -94,6 +94,7 @@ def build_motion_model(
             "tracks": track_pixels(scene.pictures[0], scene.middle, listener),
             "nodes": config.nodes,
             "color_knots": config.color_knots,
+            "fade_knots": config.fade_knots,
             "reference": config.reference,
             "fuse": config.fuse,
             "gate_pixels": config.gate_pixels,

@@ -81,7 +81,7 @@ def create_optimizers(
 def activate(parameters: Mapping[str, Tensor], motion: Motion | None, time: float) -> Splats:
     """Return the Gaussians at a time; without a motion model, the canonical ones."""
     means, quats, scales = parameters["means"], parameters["quats"], parameters["scales"]
-    sh0 = parameters["sh0"]
+    sh0, opacities = parameters["sh0"], parameters["opacities"]
     if motion is not None:
         deltas = motion(parameters, time)
         means, quats, scales = (
@@ -90,7 +90,9 @@ def activate(parameters: Mapping[str, Tensor], motion: Motion | None, time: floa
             scales + deltas.d_scales,
         )
         sh0 = sh0 if deltas.d_sh0 is None else sh0 + deltas.d_sh0
-    return Splats(means, quats, scales.exp(), torch.sigmoid(parameters["opacities"]), sh0)
+        if deltas.d_opacities is not None:
+            opacities = opacities + deltas.d_opacities
+    return Splats(means, quats, scales.exp(), torch.sigmoid(opacities), sh0)
 
 
 def render_view(

@@ -17,6 +17,7 @@ from torch import Tensor
 
 from .. import __version__
 from ..data import Dataset
+from ..motion.nodes import NodeMotion
 from ..photometric import photometric_loss
 from ..raster import backends, set_threads
 from ..raster.warmup import warm_up
@@ -35,6 +36,7 @@ from .model import (
     refresh_motion,
     repeat_refresh,
 )
+from .reveal import Revealer
 from .scene import Scene, TargetCache
 from .schedule import Clock, decay_learning_rates, draw, time_window
 from .splats import (
@@ -95,6 +97,7 @@ def fit(
         motion=motion,
         network_optimizer=torch.optim.Adam(groups, eps=1e-15, fused=True) if groups else None,
         densifier=Densifier(config),
+        revealer=Revealer(config),
         rng=np.random.default_rng(config.seed),
     )
     checkpoint, key = checkpoint_path(output), dataset_key(dataset)
@@ -182,6 +185,10 @@ def _optimise(
         if state.densifier.due(part):
             weights = motion.densify_weights(parameters)
             state.densifier.grow_and_prune(parameters, state.optimizers, weights)
+            refresh(True)
+        elif state.revealer.due(part):
+            assert isinstance(motion, NodeMotion)
+            state.revealer.reveal(parameters, state.optimizers, motion, scene, window)
             refresh(True)
         elif motion.refresh_interval and state.step % motion.refresh_interval == 0:
             refresh(False)

@@ -37,6 +37,8 @@ class Deltas(NamedTuple):
     """[N, 3], added to the raw log-scale."""
     d_sh0: Tensor | None = None
     """[N, 1, 3], added to the degree-0 colour; None: colours stay."""
+    d_opacities: Tensor | None = None
+    """[N], added to the opacity logit; None: opacities stay."""
 
 
 @dataclass(frozen=True, eq=False)

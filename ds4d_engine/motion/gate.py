@@ -3,7 +3,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping
 from typing import TYPE_CHECKING
 
 import torch
@@ -15,12 +15,12 @@ if TYPE_CHECKING:
 
 STILL_SCORE = 0.1  # from this dynamic score on, motion is believed without doubt
 SCORE_FLOOR = 0.02  # under this a score is codec or render noise
-VISIBLE_CHANGE = 0.02  # of a colour, in units of SH; 1.4 of 255
+VISIBLE_CHANGE = 0.02  # of a colour, in units of SH (1.4 of 255), or of an opacity
 
 
 @torch.no_grad()
 def close_still_gates(
-    motion: Motion, parameters: Mapping[str, Tensor], times: Sequence[float], reach: float
+    motion: Motion, parameters: Mapping[str, Tensor], times: Iterable[float], reach: float
 ) -> None:
     """Set `motion_gate` to 0 where a Gaussian moves less than `reach` (world units) in the clip.
 
@@ -37,6 +37,10 @@ def close_still_gates(
         largest = torch.maximum(largest, deltas.d_means.norm(dim=-1) + turn * size)
         if deltas.d_sh0 is not None:
             changes = torch.maximum(changes, deltas.d_sh0[:, 0].abs().amax(-1))
+        if deltas.d_opacities is not None:
+            before = parameters["opacities"].sigmoid()
+            after = (parameters["opacities"] + deltas.d_opacities).sigmoid()
+            changes = torch.maximum(changes, (after - before).abs())
     score = parameters["motion_features"][:, 0]
     needed = reach * STILL_SCORE / score.clamp_min(SCORE_FLOOR)
     parameters["motion_gate"][(largest < needed) & (changes < VISIBLE_CHANGE)] = 0

@@ -62,6 +62,7 @@ class NodePriors:
     anchor: float = 2e-4
     opacity: float = 1e-3
     fading: float = 0.03
+    vanishing: float = 1e-5
 
 
 class NodeMotion(Motion):
@@ -70,7 +71,7 @@ class NodeMotion(Motion):
     name: ClassVar[str] = "nodes"
     needs_visibility = True
     clones_keep_features = True
-    knot_names = ("motion_colors",)
+    knot_names = ("motion_colors", "motion_fade")
     node_means: Tensor
     near_nodes: Tensor
 
@@ -81,6 +82,7 @@ class NodeMotion(Motion):
         tracks: Tracks,
         nodes: int = 240,
         color_knots: int = 0,
+        fade_knots: int = 0,
         reference: Reference = "both",
         fuse: Fuse = "da",
         gate_pixels: float = 0.15,
@@ -97,7 +99,7 @@ class NodeMotion(Motion):
         if fuse == "ga":
             raise ConfigError("fuse=ga learns its weights in a network; choose da, mean or off.")
         self.priors, self.learning_rate, self.gate_pixels = priors, learning_rate, gate_pixels
-        self.color_knots = color_knots
+        self.color_knots, self.fade_knots = color_knots, fade_knots
         self.middle, self.times = clip.middle, np.asarray(clip.times)
         self.features, self.tracks = clip.features, tracks
         self.camera = clip.features.cameras[0]
@@ -108,8 +110,6 @@ class NodeMotion(Motion):
         frames = clip.frame_count
         self.shifts = nn.Parameter(torch.zeros(frames, nodes, 3))
         self.turns = nn.Parameter(torch.zeros(frames, nodes, 3))
-        for parameter in (self.shifts, self.turns):
-            parameter.register_hook(self._hold_middle)
         self.register_buffer("node_means", torch.zeros(nodes, 3))
         self.register_buffer("near_nodes", torch.zeros(nodes, EDGES_PER_NODE, dtype=torch.int64))
         forward = torch.tensor(self.camera.viewmat[2, :3], dtype=torch.float32)
@@ -141,11 +141,14 @@ class NodeMotion(Motion):
         }
         if self.color_knots:
             state["motion_colors"] = torch.zeros(count, self.color_knots, 3)
+        if self.fade_knots:
+            state["motion_fade"] = torch.zeros(count, self.fade_knots, 1)
         return state
 
     def per_gaussian_lr(self) -> dict[str, float]:
-        """Give the learning rate of the colours over time."""
-        return {"motion_colors": 2 * self.learning_rate} if self.color_knots else {}
+        """Give the learning rates of the colours and opacities over time."""
+        rates = {"motion_colors": 2 * self.learning_rate, "motion_fade": 10 * self.learning_rate}
+        return {name: rate for name, rate in rates.items() if name in self.per_gaussian(0)}
 
     def network_groups(self) -> list[dict[str, Any]]:
         """Give the nodes' motion."""
@@ -161,11 +164,15 @@ class NodeMotion(Motion):
             basis = self._color_basis(time)
             weights = [now - then for now, then in zip(basis, self._colors_at_middle, strict=True)]
             colors = contract(splats["motion_colors"], weights)[:, None]
+        fade = None
+        if self.fade_knots:
+            fade = contract(splats["motion_fade"], bspline_basis(self.fade_knots, time))[:, 0]
         deltas = Deltas(
             (carried - means) * gate,
             torch.zeros_like(splats["quats"], requires_grad=False),
             torch.zeros_like(means, requires_grad=False),
             d_sh0=colors,
+            d_opacities=fade,
         )
         self._last = (time, deltas)
         return deltas
@@ -250,6 +257,8 @@ class NodeMotion(Motion):
         total = total + priors.flatness * self._depth()
         total = total + priors.tracks * self._off_track(splats, deltas.d_means, frame)
         total = total + self._surface(splats)
+        if deltas.d_opacities is not None:
+            total = total + priors.vanishing * deltas.d_opacities.clamp(-4, 4).square().mean()
         if deltas.d_sh0 is not None:
             total = total + priors.fading * deltas.d_sh0.square().sum(-1).mean()
         return total
@@ -276,7 +285,7 @@ class NodeMotion(Motion):
         return turned + mixed[:, 9:]
 
     def stretch(self, frames: Tensor) -> Tensor:
-        """Return how far edges are from turning rigidly with their nodes, in edge lengths squared."""
+        """Return how far edges are from turning rigidly with their nodes, squared, of 1."""
         turns, places = self.turns[frames], self.node_means + self.shifts[frames]
         count, near = len(self.node_means), self.near_nodes.flatten()
         rest = self.node_means[self.near_nodes] - self.node_means[:, None]  # [M, 8, 3]
@@ -303,6 +312,22 @@ class NodeMotion(Motion):
         deep = (self.shifts @ self.forward_axis).square().mean()
         spin = self.turns - (self.turns @ self.forward_axis)[..., None] * self.forward_axis
         return 0.01 * deep / self.pixel**2 + spin.square().mean()
+
+    @torch.no_grad()
+    def carry_some(self, splats: Mapping[str, Tensor], time: float) -> Tensor:
+        """Return where Gaussians that `refresh` does not know yet are at a time [B, 3]."""
+        rows = torch.arange(len(splats["means"]))
+        return self._carry_some(splats["means"], self._table(time), splats, rows)
+
+    @torch.no_grad()
+    def adopt(
+        self, splats: Mapping[str, Tensor], points: Tensor, parents: Tensor, time: float
+    ) -> Tensor:
+        """Return where points [B, 3] of a time lie canonically, if they move with `parents` [B]."""
+        ids, weights = splats["motion_ids"][parents], splats["motion_weights"][parents]
+        mixed = (self._table(time)[ids] * weights[..., None]).sum(1)
+        matrices, offsets = mixed[:, :9].view(-1, 3, 3), mixed[:, 9:]
+        return torch.linalg.solve(matrices, points - offsets)
 
     # ------------------------------------------------------------------ Gaussians
 
@@ -376,6 +401,9 @@ class NodeMotion(Motion):
                 loss = loss + 0.02 * self._jerk(frame)
             optimizer.zero_grad()
             loss.backward()
+            for parameter in (self.shifts, self.turns):
+                assert parameter.grad is not None
+                parameter.grad[self.middle] = 0  # there nodes rest
             optimizer.step()
             stage.update(step + 1)
 
@@ -385,15 +413,6 @@ class NodeMotion(Motion):
         ids, weights = splats["motion_ids"][rows], splats["motion_weights"][rows, :, None]
         mixed = (table.index_select(0, ids.flatten()).view(*ids.shape, 12) * weights).sum(1)
         return (mixed[:, :9].view(-1, 3, 3) @ means[rows, :, None])[..., 0] + mixed[:, 9:]
-
-    def _hold_middle(self, gradient: Tensor) -> Tensor:
-        """Drop the gradient of the canonical frame, in which nodes rest."""
-        gradient = gradient.clone()
-        gradient[self.middle] = 0
-        import os
-        if os.environ.get("NODEPTH"):
-            gradient = gradient - (gradient @ self.forward_axis)[..., None] * self.forward_axis
-        return gradient
 
     def _nearest_frame(self, time: float) -> int:
         return int(np.abs(self.times - time).argmin())

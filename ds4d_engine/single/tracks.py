@@ -21,6 +21,7 @@ STEP_TRUST = 0.99
 """What a chain of flows keeps of its confidence from frame to frame."""
 ANCHOR_SPACING = 8
 """Frames between anchors."""
+LUMINANCE = np.array([0.3, 0.59, 0.11], np.float32)
 FAINT = 0.02
 """Confidence kept where a track ends outside the mask."""
 
@@ -37,9 +38,7 @@ class Tracks:
     """[T, P] 0..1: how well forward and backward flow agree, and whether the end is inside."""
 
 
-def track_pixels(
-    pictures: NDArray[np.uint8], key: int, listener: Listener = silent
-) -> Tracks:
+def track_pixels(pictures: NDArray[np.uint8], key: int, listener: Listener = silent) -> Tracks:
     """Track the opaque pixels of frame `key` through a clip, uint8 [T, H, W, 4] straight alpha.
 
     Of several estimates the most confident wins, per pixel and frame: the chain of flows from
@@ -94,7 +93,7 @@ class _Flow:
         alpha = picture[..., 3:].astype(np.float32) / 255
         # the subject stands out from its grey surroundings, whatever its own brightness
         colors = picture[..., :3] * alpha + 127.5 * (1 - alpha)
-        grey = colors @ np.float32([0.3, 0.59, 0.11]) * (200 / 255) + 40 * alpha[..., 0]
+        grey = colors @ LUMINANCE * (200 / 255) + 40 * alpha[..., 0]
         height, width = grey.shape
         size = (round(width * self.scale), round(height * self.scale))
         large = cv2.resize(grey, size, interpolation=cv2.INTER_CUBIC)
