@@ -10,7 +10,7 @@ from __future__ import annotations
 import hashlib
 import math
 import os
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Protocol
@@ -25,11 +25,14 @@ from torch import Tensor
 
 from ds4d_engine.seam.cameras import Camera
 from ds4d_engine.seam.errors import DatasetError
+from ds4d_engine.seam.events import Listener, Stage, silent
 
 CACHE_VERSION = 1
 """Part of the cache key; changes whenever the same images would give other tokens."""
 BATCH_PIXELS = 2**20
 """Pixels per call of the extractor, which bounds its memory."""
+BATCH_IMAGES = 16
+"""Images per call of the extractor: a network needs seconds for them, and reports after each."""
 ORIENTATIONS = 6
 """Bins of the gradient histogram over the full circle."""
 POOLING = (2, 4)
@@ -160,6 +163,7 @@ def extract_tokens(
     present: NDArray[np.bool_] | None = None,
     cache: Path | None = None,
     device: torch.device | str = "cpu",
+    listener: Listener = silent,
 ) -> tuple[Tensor, TokenGrids]:
     """Extract the tokens of a clip: float32 [T, P, C] on `device`, and their layout.
 
@@ -167,6 +171,7 @@ def extract_tokens(
     divided by its deviation over the clip and by sqrt(C), so that no channel dominates.
     Where `present` [T, V] is False, a view keeps the tokens of its nearest frame in time.
     `cache` is a folder: the result is stored there under the content's hash and read back.
+    `listener` hears how many pictures are described.
     Raises DatasetError for a view with no image at all and for a damaged cache file.
     """
     if not images:
@@ -177,9 +182,13 @@ def extract_tokens(
         path = cache / f"tokens-{key[:32]}.safetensors"
         if path.exists():
             return _read_cache(path, images, device)
+    stage = Stage(listener, "features", sum(len(frames) for frames in images))
+    stage.update(0, f"describing {len(images)} views")
     views = []
+    before = 0
     for view, frames in enumerate(images):
-        tokens = _extract_view(frames, extractor, device)
+        tokens = _extract_view(frames, extractor, device, _counted(stage, before))
+        before += len(frames)
         if present is not None:
             tokens = tokens[_nearest_present(present[:, view], view)]
         views.append(tokens)
@@ -210,16 +219,24 @@ def content_key(
 
 
 def _extract_view(
-    frames: NDArray[np.uint8], extractor: FeatureExtractor, device: torch.device | str
+    frames: NDArray[np.uint8],
+    extractor: FeatureExtractor,
+    device: torch.device | str,
+    report: Callable[[int], None],
 ) -> Tensor:
     count, height, width, _ = frames.shape
-    batch = max(1, BATCH_PIXELS // (height * width))
+    batch = max(1, min(BATCH_IMAGES, BATCH_PIXELS // (height * width)))
+    parts = []
     with torch.no_grad():
-        parts = [
-            extractor(torch.from_numpy(frames[first : first + batch]).to(device).float() / 255)
-            for first in range(0, count, batch)
-        ]
+        for first in range(0, count, batch):
+            some = torch.from_numpy(frames[first : first + batch]).to(device).float() / 255
+            parts.append(extractor(some))
+            report(first + len(some))
     return torch.cat(parts)
+
+
+def _counted(stage: Stage, before: int) -> Callable[[int], None]:
+    return lambda done: stage.update(before + done)
 
 
 def _nearest_present(present: NDArray[np.bool_], view: int) -> Tensor:

@@ -106,6 +106,7 @@ def _fit(arguments: argparse.Namespace) -> FitResult:
                 listener=listener,
                 should_stop=should_stop,
                 resume=arguments.resume,
+                allow_download=arguments.allow_download,
             )
 
 

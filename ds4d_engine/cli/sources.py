@@ -63,7 +63,10 @@ def read_source(
     options = clip_options(arguments)
     if size is not None and arguments.size is None:
         options = replace(options, size=size)
-    dataset = provider.views(load_clip(arguments.dataset, options, listener), listener)
+    # A generator sees more in a larger picture than the fit is made at.
+    seen = replace(options, size=max(options.size, provider.least_size))
+    dataset = provider.views(load_clip(arguments.dataset, seen, listener), listener)
+    dataset = dataset if seen == options else dataset.at_most(options.size)
     if not holdout:
         return dataset
     from ..data.dataset import hold_out

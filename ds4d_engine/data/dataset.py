@@ -22,7 +22,8 @@ class Dataset:
     ``images[v]`` is uint8 [T,H_v,W_v,4], straight alpha, sRGB-encoded; frames that camera v did
     not take are zero, and False in ``present`` [T,V]. ``times`` [T] run from 0 to 1, not always
     evenly. ``has_alpha`` is False where every pixel is opaque: nothing tells the object apart.
-    Frame i is scene frame ``frame_start + i`` at ``fps``. ``source`` is "transforms" or "videos".
+    Frame i is scene frame ``frame_start + i`` at ``fps``. ``source`` is the kind of
+    source: "transforms", "videos", or "clip" for one clip, whose camera is the first.
     """
 
     name: str
@@ -54,6 +55,24 @@ class Dataset:
     def test(self) -> list[int]:
         """The indices of the cameras held out."""
         return [v for v, camera in enumerate(self.cameras) if camera.split == "test"]
+
+    @property
+    def generated(self) -> NDArray[np.bool_]:
+        """Whether a model made up each camera's pictures, bool [V]: all but a clip's own."""
+        views = np.arange(len(self.cameras))
+        return (views > 0) & (self.source == "clip")
+
+    def at_most(self, size: int) -> Dataset:
+        """Return the dataset with pictures of at most ``size`` pixels along their longer side."""
+        from .images import scale_down  # which takes its types from here
+
+        selection = Selection(max_side=size)
+        cameras = tuple(selection.scale_camera(camera) for camera in self.cameras)
+        images = [
+            np.stack([scale_down(frame, camera.width, camera.height) for frame in frames])
+            for camera, frames in zip(cameras, self.images, strict=True)
+        ]
+        return replace(self, cameras=cameras, images=images)
 
 
 @dataclass(frozen=True)

@@ -24,6 +24,7 @@ from ..seam.errors import EngineError
 from .config import FitConfig
 from .densify import Densifier
 from .reveal import Revealer
+from .views import GeneratedViews
 
 FORMAT_NAME = "ds4d-checkpoint"
 FORMAT_VERSION = "1"
@@ -41,6 +42,8 @@ class FitState:
     densifier: Densifier
     revealer: Revealer
     rng: np.random.Generator
+    views: GeneratedViews
+    pose_optimizer: torch.optim.Optimizer | None
     step: int = 0
     elapsed: float = 0.0  # seconds of optimisation, earlier runs included
     window: tuple[int, int] | None = None  # frames [low, high) that the fit has reached
@@ -69,7 +72,9 @@ def save_checkpoint(path: Path, state: FitState, config: FitConfig, dataset: str
     tensors |= {f"parameter.{name}": value.detach() for name, value in state.parameters.items()}
     for name, value in state.motion.state_dict().items():
         tensors[f"motion.{name}"] = value
-    for name, optimizer in _all_optimizers(state).items():
+    for name, value in state.views.state_dict().items():
+        tensors[f"views.{name}"] = value
+    for name, optimizer in all_optimizers(state).items():
         for index, parameter in enumerate(_parameters(optimizer)):
             for key, value in optimizer.state.get(parameter, {}).items():
                 tensors[f"optimizer.{name}.{index}.{key}"] = torch.as_tensor(value)
@@ -123,14 +128,11 @@ def load_checkpoint(path: Path, state: FitState, config: FitConfig, dataset: str
         if name in state.optimizers:
             state.optimizers[name].param_groups[0]["params"] = [new]
             state.optimizers[name].state.pop(old, None)
-    state.motion.load_state_dict(
-        {
-            k.removeprefix("motion."): v.to(device)
-            for k, v in tensors.items()
-            if k.startswith("motion.")
-        }
-    )
-    for name, optimizer in _all_optimizers(state).items():
+    for prefix, module in (("motion.", state.motion), ("views.", state.views)):
+        module.load_state_dict(
+            {k.removeprefix(prefix): v for k, v in tensors.items() if k.startswith(prefix)}
+        )
+    for name, optimizer in all_optimizers(state).items():
         for index, parameter in enumerate(_parameters(optimizer)):
             prefix = f"optimizer.{name}.{index}."
             found = {k.removeprefix(prefix): v for k, v in tensors.items() if k.startswith(prefix)}
@@ -187,8 +189,11 @@ def _parameters(optimizer: torch.optim.Optimizer) -> list[Tensor]:
     return [parameter for group in optimizer.param_groups for parameter in group["params"]]
 
 
-def _all_optimizers(state: FitState) -> dict[str, torch.optim.Optimizer]:
+def all_optimizers(state: FitState) -> dict[str, torch.optim.Optimizer]:
+    """Return every optimiser by name, in a fixed order."""
     named = dict(state.optimizers)
     if state.network_optimizer is not None:
         named["network"] = state.network_optimizer
+    if state.pose_optimizer is not None:
+        named["poses"] = state.pose_optimizer
     return named

@@ -86,7 +86,23 @@ class FitConfig:
         0.5, "weight of features against distance among rigid neighbours (ds4d)"
     )
 
+    # views that a model generated of one clip
+    input_share: float = _setting(
+        0.0, "chance that a step looks at the clip, not at a view; 0: as often as at each view"
+    )
+    view_confidence: bool = _setting(False, "trust generated views less that the others contradict")
+    view_robust: bool = _setting(
+        False, "disregard pixels of generated views that differ far more than the rest"
+    )
+    camera_correction: bool = _setting(False, "correct the cameras of generated views a little")
+
     # features (DSFD, TSSF)
+    features: str = _setting(
+        "builtin",
+        "what describes pictures; dinov2-* needs weights",
+        ("builtin", "dinov2-small", "dinov2-base", "dinov2-large"),
+    )
+    feature_weights: str = _setting("", "folder of the DINOv2 model; without, the hub's cache")
     feature_views: int = _setting(6, "training cameras whose frames give features")
     reference: Literal["both", "middle", "mean", "gram-schmidt"] = _setting(
         "both", "DSFD's reference feature", ("both", "middle", "mean", "gram-schmidt")
@@ -100,6 +116,10 @@ class FitConfig:
     alpha_weight: float = _setting(0.1, "weight of the coverage loss, against alpha or opaque")
     opacity_weight: float = _setting(0.0, "weight that pulls opacities down")
     scale_weight: float = _setting(0.0, "weight that pulls scales down")
+    lpips_weight: float = _setting(0.0, "weight of LPIPS between renders and generated views")
+    lpips_weights: str = _setting("", "file or folder of LPIPS's weights (docs/priors.md)")
+    sds_weight: float = _setting(0.0, "weight of score distillation from Zero123 (one clip)")
+    sds_weights: str = _setting("", "folder of the Zero123 model; without, the hub's cache")
 
     # learning rates, all decaying to lr_final of their start
     lr_means: float = _setting(1e-3, "centres")
@@ -146,6 +166,26 @@ class FitConfig:
         for name in ("lr_final", "prior_final"):
             if not 0 < getattr(self, name) <= 1:
                 raise ConfigError(f"{name} must lie in (0, 1].")
+        if self.input_share >= 1:
+            raise ConfigError("input_share must be below 1; leave views out to see the clip alone.")
+        self._check_priors()
+
+    def _check_priors(self) -> None:
+        """Refuse weights that nothing uses, and losses that need weights and have none."""
+        if self.feature_weights and self.features == "builtin":
+            raise ConfigError(
+                "feature_weights are given, but the built-in features use none; add "
+                "features=dinov2-base (or -small, -large) or leave them out."
+            )
+        for name in ("lpips", "sds"):
+            if getattr(self, f"{name}_weights") and not getattr(self, f"{name}_weight"):
+                raise ConfigError(
+                    f"{name}_weights are given, but {name}_weight is 0; raise it or leave them out."
+                )
+        if self.lpips_weight and not self.lpips_weights:
+            raise ConfigError(
+                "lpips_weight needs lpips_weights: the file that docs/priors.md says how to make."
+            )
 
     @classmethod
     def preset_named(cls, name: str, source: str = "dataset") -> Self:
@@ -185,6 +225,13 @@ _CLIP = {
     "lr_final": 0.05,
 }
 
+_VIEWS = {
+    "input_share": 0.3,
+    "view_confidence": True,
+    "view_robust": True,
+    "camera_correction": True,
+}
+
 SOURCES: dict[str, dict[str, dict[str, Any]]] = {
     "dataset": {},
     "clip": {
@@ -192,6 +239,10 @@ SOURCES: dict[str, dict[str, dict[str, Any]]] = {
         "standard": _CLIP | {"iterations": 8_000, "gaussians": 40_000, "max_gaussians": 50_000},
         "high": _CLIP | {"iterations": 15_000, "gaussians": 80_000, "max_gaussians": 100_000},
     },
-    "views": {},
+    "views": {
+        "draft": _VIEWS | {"iterations": 5_000},
+        "standard": _VIEWS,
+        "high": _VIEWS,
+    },
 }
 """What presets change for one clip, and for one clip with generated views."""

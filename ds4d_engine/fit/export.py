@@ -4,7 +4,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 import torch
@@ -18,27 +18,31 @@ from .scene import Scene
 from .splats import Splats, activate
 
 
+class Told(NamedTuple):
+    """What the asset tells of every Gaussian beside its looks."""
+
+    scores: Tensor  # [N] dynamic score, 0..1
+    observed: Tensor  # [N] 1 where a source picture shows it, else 0
+
+
 @torch.no_grad()
 def export_asset(
     dataset: Dataset,
     scene: Scene,
     parameters: Mapping[str, Tensor],
     motion: Motion,
-    scores: Tensor,
+    told: Told,
     provenance: dict[str, Any],
 ) -> Asset:
     """Bake the motion at every frame.
-
-    Args:
-        scores: [N] dynamic score of each Gaussian.
 
     Returns:
         The asset; Gaussians whose `motion_gate` is 0 are its static part.
     """
     gate = parameters.get("motion_gate")
-    moving = torch.ones_like(scores, dtype=torch.bool) if gate is None else gate > 0
+    moving = torch.ones_like(told.scores, dtype=torch.bool) if gate is None else gate > 0
     frame_count = scene.frame_count
-    canonical = _gaussians(parameters, activate(parameters, None, 0.0), scores, scene)
+    canonical = _gaussians(parameters, activate(parameters, None, 0.0), told, scene)
     times = np.linspace(0, 1, frame_count) if frame_count > 1 else np.zeros(1)
     baked = [
         _placed(activate(parameters, motion, float(time)), scene, moving.cpu()) for time in times
@@ -76,7 +80,7 @@ def _placed(splats: Splats, scene: Scene, moving: Tensor) -> tuple[np.ndarray, .
 
 
 def _gaussians(
-    parameters: Mapping[str, Tensor], splats: Splats, scores: Tensor, scene: Scene
+    parameters: Mapping[str, Tensor], splats: Splats, told: Told, scene: Scene
 ) -> Gaussians:
     everything = torch.ones(len(splats.means), dtype=torch.bool)
     means, quats, scales, sh0, opacities = _placed(splats, scene, everything)
@@ -87,7 +91,8 @@ def _gaussians(
         opacities=opacities,
         sh0=sh0,
         shN=parameters["shN"].cpu().numpy(),
-        dynamic_scores=scores.cpu().numpy().astype(np.float32),
+        dynamic_scores=told.scores.cpu().numpy().astype(np.float32),
+        observed=told.observed.cpu().numpy().astype(np.float32),
     )
 
 

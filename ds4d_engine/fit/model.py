@@ -4,19 +4,22 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 import torch
 from torch import Tensor
 
+from ..cache import user_cache
 from ..data import Dataset, scene_bounds
 from ..dsfd import decouple
-from ..features import ClipFeatures, DescriptorExtractor, extract_tokens
+from ..features import ClipFeatures, extract_tokens
 from ..motion import Clip, Motion, build_motion
+from ..priors.extractors import build_extractor
 from ..sampling import TokenSampler, sample_scores, visible_views
 from ..seam.errors import DatasetError
-from ..seam.events import Listener, Stage
+from ..seam.events import Listener
 from ..single.tracks import track_pixels
 from .checkpoint import FitState
 from .config import FitConfig
@@ -48,21 +51,29 @@ def normalised_scene(dataset: Dataset, config: FitConfig, device: torch.device) 
     return build_scene(dataset, config.blend, *bounds, device)
 
 
-def clip_features(scene: Scene, config: FitConfig, listener: Listener) -> ClipFeatures | None:
-    """Return tokens of evenly chosen training views; None where no view shows time passing."""
+def clip_features(
+    scene: Scene, config: FitConfig, listener: Listener, *, allow_download: bool = False
+) -> ClipFeatures | None:
+    """Return tokens of evenly chosen training views; None where no view shows time passing.
+
+    Tokens of a network are kept in the user's cache, for other fits of the same pictures.
+
+    Raises:
+        ConfigError: weights are missing, damaged, or another model's.
+    """
     full = [v for v in range(len(scene.views)) if scene.present[:, v].sum() > 1]
     if not full:
         return None
     chosen = [full[i] for i in _spread(len(full), config.feature_views)]
-    stage = Stage(listener, "features", 1.0)
-    stage.update(0.0, f"describing {len(chosen)} views")
+    weights = Path(config.feature_weights) if config.feature_weights else None
     tokens, grids = extract_tokens(
         [scene.pictures[v] for v in chosen],
-        DescriptorExtractor(),
+        build_extractor(config.features, weights, allow_download),
         present=scene.present[:, chosen],
+        cache=None if config.features == "builtin" else user_cache("tokens"),
         device=scene.device,
+        listener=listener,
     )
-    stage.update(1.0)
     return ClipFeatures(tokens, grids, tuple(scene.views[v].camera for v in chosen))
 
 

@@ -54,6 +54,8 @@ class Scene:
     radius: float
     device: torch.device
     middle: int  # index of the frame the canonical Gaussians belong to
+    generated: np.ndarray  # bool [V], pictures that a model made up
+    is_clip: bool  # one clip, with or without generated views: its camera looks at the origin
 
     @property
     def frame_count(self) -> int:
@@ -111,6 +113,8 @@ def build_scene(
         radius=float(radius),
         device=device,
         middle=dataset.frame_count // 2 if middle is None else middle,
+        generated=dataset.generated[dataset.train],
+        is_clip=dataset.source == "clip",
     )
 
 

@@ -67,24 +67,28 @@ def time_window(scene: Scene, config: FitConfig, part: float) -> Window:
 
 
 def draw(
-    rng: np.random.Generator, scene: Scene, window: Window, moving: bool, frontier: float
+    rng: np.random.Generator, scene: Scene, window: Window, moving: bool, config: FitConfig
 ) -> Draw:
     """Choose a frame of the window, one of its views and a background.
 
     While the window grows, its outermost frames are chosen with probability `frontier`: they are
-    the ones that the motion has to find.
+    the ones that the motion has to find. Beside generated views, the clip itself is chosen with
+    probability `input_share`.
     """
     low, high = window
     growing = high - low < scene.frame_count
-    if growing and moving and rng.random() < frontier:
+    if growing and moving and rng.random() < config.frontier:
         candidates = np.unique(np.clip([low, low + 1, high - 2, high - 1], low, high - 1))
     else:
         candidates = np.arange(low, high)
     candidates = candidates[scene.present[candidates].any(1)]
     frame = int(rng.choice(candidates)) if len(candidates) else int(rng.choice(_any_frame(scene)))
-    view = int(rng.choice(np.flatnonzero(scene.present[frame])))
+    views = np.flatnonzero(scene.present[frame])
+    made = scene.generated[views]
+    if config.input_share and made.any() and not made.all():
+        views = views[made ^ (rng.random() < config.input_share)]
     background = float(rng.integers(2)) if scene.has_alpha else 0.0
-    return Draw(frame, view, background, moving)
+    return Draw(frame, int(rng.choice(views)), background, moving)
 
 
 def _any_frame(scene: Scene) -> np.ndarray:

@@ -13,7 +13,7 @@ from torch.nn import Parameter
 
 from ..motion import Motion
 from ..motion.knots import KnotAdam
-from ..photometric import decode_srgb
+from ..photometric import decode_srgb, encode_srgb
 from ..raster import Render, rasterize
 from ..spherical_harmonics import SH_C0, sh_colors
 from .config import FitConfig
@@ -120,6 +120,12 @@ def render_view(
         backend=backend,
         depth=depth,
     )
+
+
+def composite(render: Render, background: float, blend: str) -> Tensor:
+    """Return a render [H, W, 3] over a grey 0 or 1, encoded, 0..1."""
+    image = render.colors + (1 - render.alphas)[..., None] * background
+    return (encode_srgb(image) if blend == "linear" else image).clamp(0, 1)
 
 
 def clamp_colors(parameters: Mapping[str, Tensor]) -> None:

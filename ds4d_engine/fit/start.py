@@ -9,13 +9,16 @@ from pathlib import Path
 import numpy as np
 import torch
 import torch.nn.functional as F
+from scipy.spatial import cKDTree
 from torch import Tensor
 
 from ..photometric import decode_srgb, encode_srgb
+from ..priors.geometry import align_geometry
 from ..priors.point_files import MESH_SUFFIXES, sample_file
 from ..sampling import project
 from ..seam.cameras import Camera
 from ..seam.errors import ConfigError, DatasetError
+from ..seam.events import Listener, Stage, silent
 from ..single.inflate import half_thickness
 from ..single.surface import Surface, closed_surface
 from .config import FitConfig
@@ -25,6 +28,8 @@ from .scene import Scene
 BACKDROP_PART = 0.4  # of the random start of a clip without masks
 BACKDROP_RADII = (1.0, 4.0)
 SINGLE_SIGMA = 0.35  # of the spacing, for points one pixel apart: the rasteriser adds its own blur
+
+SPACING = 1.5  # pixels between a file's points that start a clip; more where max_gaussians is low
 
 
 @dataclass(frozen=True, eq=False)
@@ -37,12 +42,13 @@ class Start:
     opacity: float  # 0..1
 
 
-def start_gaussians(scene: Scene, config: FitConfig) -> Start:
+def start_gaussians(scene: Scene, config: FitConfig, listener: Listener = silent) -> Start:
     """Return the start that `config.init` names.
 
     Raises:
         ConfigError: the file cannot be read or has no points.
-        DatasetError: a visual hull was asked for and the masks carve away everything.
+        DatasetError: a visual hull was asked for and the masks carve away everything, or a file
+            does not resemble what a clip shows.
     """
     kind = config.init
     if kind == "auto":
@@ -54,6 +60,8 @@ def start_gaussians(scene: Scene, config: FitConfig) -> Start:
         return _start_from_hull(scene, config.gaussians)
     if kind == "random":
         return _start_at_random(scene, config.gaussians)
+    if scene.is_clip:
+        return _start_aligned(Path(kind), scene, config, listener)
     return _start_from_file(Path(kind), scene, config.gaussians)
 
 
@@ -103,13 +111,7 @@ def _start_at_random(scene: Scene, count: int) -> Start:
 
 
 def _start_from_file(path: Path, scene: Scene, count: int) -> Start:
-    if path.suffix.lower() not in MESH_SUFFIXES:
-        raise ConfigError(
-            f"init cannot be {str(path)!r}; use auto, hull, random or a file ending in "
-            f"{', '.join(MESH_SUFFIXES)}."
-        )
-    if not path.exists():
-        raise ConfigError(f"init names {path}, which does not exist; check the path.")
+    _check_file(path)
     sampled = sample_file(path, count)
     normalised = torch.tensor((sampled.points - scene.center) / scene.radius, dtype=torch.float32)
     normalised = normalised.to(scene.device)
@@ -123,6 +125,49 @@ def _start_from_file(path: Path, scene: Scene, count: int) -> Start:
     else:
         tint = torch.tensor(sampled.colors, dtype=torch.float32, device=scene.device)
     return Start(normalised, tint, sigmas, 0.73)
+
+
+def _start_aligned(path: Path, scene: Scene, config: FitConfig, listener: Listener) -> Start:
+    """Lay a file's geometry over what the clip's middle frame shows, about a point per pixel."""
+    if not scene.has_alpha or scene.generated[0]:
+        raise DatasetError(
+            "A file to start from is laid over the clip's own object, and the clip has no masks "
+            "or is held out; use init=random."
+        )
+    view, picture = scene.views[0], scene.pictures[0][scene.middle]
+    _check_file(path)
+    found = align_geometry(
+        path, picture, view.camera, count=config.max_gaussians, listener=listener
+    )
+    overlap = f"{path.name} overlaps the middle frame by {found.iou:.2f} of 1"
+    doubt = "; it may be another object or pose, look at the result" if found.doubtful else ""
+    Stage(listener, "start", 1).update(1, overlap + doubt, iou=found.iou)
+    pixel = float(view.position.norm() / view.K[0, 0])
+    wanted = max(config.gaussians, int(found.area / (SPACING * pixel) ** 2))
+    points = torch.from_numpy(found.points[:wanted]).to(scene.device)
+    sigma = splat_sigma(found.area, len(points)) if found.area > 0 else _spacing(found.points)
+    sigmas = torch.full((len(points),), max(sigma, 1e-4), device=scene.device)
+    if found.colors is None:
+        colors = _seen_colors(points, None, scene)
+    else:
+        colors = torch.from_numpy(found.colors[:wanted]).to(scene.device).clamp(0.02, 0.98)
+    return Start(points, colors, sigmas, 0.85)
+
+
+def _spacing(points: np.ndarray) -> float:
+    """Return a sigma for bare points: 0.6 of their mean distance from their nearest neighbour."""
+    nearest = cKDTree(points).query(points, 2)[0][:, -1]
+    return 0.6 * float(nearest.mean())
+
+
+def _check_file(path: Path) -> None:
+    if path.suffix.lower() not in MESH_SUFFIXES:
+        raise ConfigError(
+            f"init cannot be {str(path)!r}; use auto, hull, random or a file ending in "
+            f"{', '.join(MESH_SUFFIXES)}."
+        )
+    if not path.exists():
+        raise ConfigError(f"init names {path}, which does not exist; check the path.")
 
 
 def _seen_colors(points: Tensor, normals: Tensor | None, scene: Scene) -> Tensor:

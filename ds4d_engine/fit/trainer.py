@@ -13,20 +13,27 @@ from typing import Any
 
 import numpy as np
 import torch
-from torch import Tensor
 
 from .. import __version__
 from ..data import Dataset
 from ..motion.nodes import NodeMotion
-from ..photometric import photometric_loss
 from ..raster import backends, set_threads
 from ..raster.warmup import warm_up
 from ..seam.asset import write_asset
 from ..seam.events import Listener, Stage, silent
-from .checkpoint import FitState, checkpoint_path, dataset_key, load_checkpoint, save_checkpoint
+from .checkpoint import (
+    FitState,
+    all_optimizers,
+    checkpoint_path,
+    dataset_key,
+    load_checkpoint,
+    save_checkpoint,
+)
 from .config import FitConfig
 from .densify import Densifier
-from .export import export_asset
+from .export import Told, export_asset
+from .guidance import Guidance
+from .losses import Losses
 from .model import (
     build_motion_model,
     clip_features,
@@ -36,18 +43,13 @@ from .model import (
     refresh_motion,
     repeat_refresh,
 )
+from .observed import observed_gaussians
 from .reveal import Revealer
-from .scene import Scene, TargetCache
+from .scene import Scene
 from .schedule import Clock, decay_learning_rates, draw, time_window
-from .splats import (
-    Splats,
-    activate,
-    clamp_colors,
-    create_optimizers,
-    create_parameters,
-    render_view,
-)
+from .splats import clamp_colors, create_optimizers, create_parameters
 from .start import start_gaussians
+from .views import GeneratedViews
 
 SETTLE_PARTS = (0.5, 0.75)  # parts of the fit at which small motions are taken away
 
@@ -69,6 +71,7 @@ def fit(
     listener: Listener = silent,
     should_stop: Callable[[], bool] = lambda: False,
     resume: bool = False,
+    allow_download: bool = False,
 ) -> FitResult:
     """Fit dynamic Gaussians to the training cameras of a dataset and write the asset.
 
@@ -76,6 +79,7 @@ def fit(
         output: path of the asset; the checkpoint lies beside it.
         should_stop: asked every step; True ends the fit with a usable asset and checkpoint.
         resume: continue from the checkpoint of an earlier call with the same settings.
+        allow_download: whether weights that are not on this machine may be fetched.
 
     Raises:
         DS4DError: the dataset cannot be fitted, or the checkpoint does not belong to this fit.
@@ -87,10 +91,12 @@ def fit(
     if device.type == "cpu":
         warm_up(listener)
     scene = normalised_scene(dataset, config, device)
-    features = clip_features(scene, config, listener)
+    guidance = Guidance(scene, config, allow_download, listener)
+    features = clip_features(scene, config, listener, allow_download=allow_download)
     motion = build_motion_model(scene, config, features, listener).to(device)
-    parameters = create_parameters(start_gaussians(scene, config), config, motion)
+    parameters = create_parameters(start_gaussians(scene, config, listener), config, motion)
     groups = motion.network_groups()
+    views = GeneratedViews(scene, config).to(device)
     state = FitState(
         parameters=parameters,
         optimizers=create_optimizers(parameters, config, motion),
@@ -98,6 +104,8 @@ def fit(
         network_optimizer=torch.optim.Adam(groups, eps=1e-15, fused=True) if groups else None,
         densifier=Densifier(config),
         revealer=Revealer(config),
+        views=views,
+        pose_optimizer=views.optimizer(),
         rng=np.random.default_rng(config.seed),
     )
     checkpoint, key = checkpoint_path(output), dataset_key(dataset)
@@ -114,12 +122,17 @@ def fit(
     def refresh(grown: bool) -> None:
         refresh_motion(state, features, config.backend, grown=grown)
 
-    stopped = _optimise(scene, state, config, listener, should_stop, keep, refresh)
+    stopped = _optimise(scene, state, config, guidance, listener, should_stop, keep, refresh)
     keep()
-    scores = dynamic_scores(state.parameters, features, scene.middle, config)
+    told = Told(
+        dynamic_scores(state.parameters, features, scene.middle, config),
+        observed_gaussians(state.parameters, motion, scene, config.backend, listener),
+    )
     summary = _summary(state, scene, config, stopped)
     provenance = {"config": dataclasses.asdict(config), "dataset": dataset.name} | summary
-    asset = export_asset(dataset, scene, state.parameters, motion, scores, provenance)
+    if made := state.views.summary():
+        provenance["generated_views"] = made
+    asset = export_asset(dataset, scene, state.parameters, motion, told, provenance)
     write_asset(output, asset)
     return FitResult(output, stopped, summary)
 
@@ -128,20 +141,19 @@ def _optimise(
     scene: Scene,
     state: FitState,
     config: FitConfig,
+    guidance: Guidance,
     listener: Listener,
     should_stop: Callable[[], bool],
     keep: Callable[[], None],
     refresh: Callable[[bool], None],
 ) -> bool:
     """Run the loop from the state's step to the end of the budget; return whether it stopped."""
-    targets = TargetCache(scene)
     clock = Clock(config, state.step, state.elapsed)
     stage = Stage(listener, "fit", 1.0)
-    optimizers = [*state.optimizers.values()]
-    if state.network_optimizer is not None:
-        optimizers.append(state.network_optimizer)
+    optimizers = [*all_optimizers(state).values()]
     initial = [[group["lr"] for group in optimizer.param_groups] for optimizer in optimizers]
     motion, parameters = state.motion, state.parameters
+    losses = Losses(scene, state, config, guidance)
     pixels = pixels_per_unit(scene)
     saved = time.monotonic()
 
@@ -153,29 +165,11 @@ def _optimise(
         if window != state.window:
             motion.extend(parameters, scene.times[window.low], scene.times[window.high - 1])
             state.window = window
-        look = draw(state.rng, scene, window, moving, config.frontier)
-        view = scene.views[look.view]
-        moment = float(scene.times[look.frame])
+        look = draw(state.rng, scene, window, moving, config)
+        loss = losses.of(look, window, part)
+        loss.total.backward()
 
-        splats = activate(parameters, motion if look.moving else None, moment)
-        render = render_view(parameters, splats, view, blend=config.blend, backend=config.backend)
-        render.means2d.retain_grad()
-        target, coverage = targets.target(look.frame, look.view, look.background)
-        loss = photometric_loss(
-            render.colors,
-            render.alphas,
-            target,
-            look.background,
-            blend=config.blend,
-            ssim_weight=config.ssim_weight,
-        )
-        photometric = loss.detach()
-        loss = loss + _priors(render.alphas, coverage, splats, config)
-        if look.moving:
-            loss = loss + motion.regularisation(parameters, config.prior_final**part)
-        loss.backward()
-
-        state.densifier.observe(render, view)
+        state.densifier.observe(loss.render, scene.views[look.view])
         for optimizer in optimizers:
             optimizer.step()
             optimizer.zero_grad(set_to_none=True)
@@ -202,7 +196,7 @@ def _optimise(
 
         clock.step += 1
         state.step, state.elapsed = clock.step, clock.elapsed
-        stage.update(clock.part, loss=float(photometric), gaussians=len(parameters["means"]))
+        stage.update(clock.part, loss=loss.photometric, gaussians=len(parameters["means"]))
         if config.checkpoint_seconds and time.monotonic() - saved > config.checkpoint_seconds:
             keep()
             saved = time.monotonic()
@@ -216,18 +210,6 @@ def _device(config: FitConfig) -> torch.device:
     if config.backend == "gsplat" or (config.backend == "auto" and backends()["gsplat"] == "ok"):
         return torch.device("cuda")
     return torch.device("cpu")
-
-
-def _priors(alphas: Tensor, coverage: Tensor, splats: Splats, config: FitConfig) -> Tensor:
-    """Coverage against the source's alpha (1 in a plain video), and pulls on opacity and scale."""
-    total = alphas.new_zeros(())
-    if config.alpha_weight:
-        total = total + config.alpha_weight * (alphas - coverage).abs().mean()
-    if config.opacity_weight:
-        total = total + config.opacity_weight * splats.opacities.mean()
-    if config.scale_weight:
-        total = total + config.scale_weight * splats.scales.mean()
-    return total
 
 
 def _summary(state: FitState, scene: Scene, config: FitConfig, stopped: bool) -> dict[str, Any]:

@@ -20,6 +20,7 @@ class FolderViews:
     """Reads pictures or videos of views; see docs/views.md for how they may lie."""
 
     name = "folder"
+    least_size = 1
 
     def __init__(self, options: ViewOptions) -> None:
         """Take the options; raise ConfigError if the folder does not exist."""

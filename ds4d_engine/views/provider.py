@@ -21,6 +21,8 @@ class ViewProvider(Protocol):
     """Adds generated views to a clip seen by one camera."""
 
     name: str
+    least_size: int
+    """Side in pixels that the clip's pictures should have at least, whatever the fit's size."""
 
     def views(self, clip: Dataset, listener: Listener = silent) -> Dataset:
         """Return the clip with more cameras.
@@ -104,6 +106,7 @@ class NoViews:
     """Leaves the clip as it is."""
 
     name = "none"
+    least_size = 1
 
     def views(self, clip: Dataset, listener: Listener = silent) -> Dataset:
         """Return the clip."""

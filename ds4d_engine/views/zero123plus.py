@@ -13,6 +13,7 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
+from ..cache import user_cache
 from ..data import Dataset
 from ..data.images import read_rgba
 from ..priors.diffusers_folder import DiffusersFolder, device_of, require_libraries
@@ -86,6 +87,7 @@ class Zero123PlusViews:
     """Generates six views of every frame; what was generated once is taken from the cache."""
 
     name = "zero123plus"
+    least_size = 320
 
     def __init__(self, options: ViewOptions, folder: DiffusersFolder, cell: int = 320) -> None:
         """Take the options and the model's folder; `cell` is the side of a view in pixels."""
@@ -158,8 +160,7 @@ class Zero123PlusViews:
 
 def default_cache() -> Path:
     """Return the user's folder for generated pictures."""
-    base = os.environ.get("XDG_CACHE_HOME") or os.environ.get("LOCALAPPDATA")
-    return (Path(base) if base else Path.home() / ".cache") / "ds4d" / "views"
+    return user_cache("views")
 
 
 def _counted(stage: Stage, before: int, message: str) -> Callable[[int], None]:

@@ -26,15 +26,18 @@ def test_zero_coefficients_are_the_identity_at_every_time() -> None:
     model = build_motion("spline", clip(), scales=True)
     splats = {"means": torch.randn(7, 3), **model.per_gaussian(7)}
     for time in (0.0, 0.31, 1.0):
-        for delta in model(splats, time):
+        deltas = model(splats, time)
+        for delta in (deltas.d_means, deltas.d_quats, deltas.d_scales):
             assert torch.equal(delta, torch.zeros_like(delta))
+        assert deltas.d_sh0 is None and deltas.d_opacities is None
 
 
 @pytest.mark.parametrize("frames", [1, 2, 9, 16])
 def test_the_middle_frame_is_canonical_whatever_the_coefficients(frames: int) -> None:
     model = SplineMotion(clip(frames))
     deltas = model(random_splats(model), clip(frames).middle_time)
-    assert all(torch.equal(delta, torch.zeros_like(delta)) for delta in deltas)
+    moved = (deltas.d_means, deltas.d_quats, deltas.d_scales)
+    assert all(torch.equal(delta, torch.zeros_like(delta)) for delta in moved)
 
 
 def test_basis_functions_sum_to_one_and_four_are_non_zero() -> None:
