@@ -34,13 +34,13 @@ from .splats import Splats, composite
 LEAST_CONFIDENCE = 0.1
 MEMORY = 100
 """Looks at a view over which its residual is averaged."""
-OUTLIER = 4.0
+OUTLIER = 2.5
 """Residuals beyond so many times the mean are not believed."""
-SMALLEST_OUTLIER = 0.1
+SMALLEST_OUTLIER = 0.05
 """Of 1: smaller residuals are always believed."""
-POSE_RATE = 1e-3
+POSE_RATE = 6e-3
 """Adam's learning rate of corrections, in radians and radii."""
-POSE_PRIOR = 0.02
+POSE_PRIOR = 0.2
 """Weight of a correction's square, in radians and radii, against a photometric loss of 0.01."""
 
 
@@ -152,6 +152,7 @@ class GeneratedViews(nn.Module):
             entry = {"confidence": round(self.confidence(view), 3)}
             pose = self._pose(view)
             if pose is not None:
+                pose = pose.detach()
                 entry["turned_degrees"] = round(math.degrees(float(pose[:3].norm())), 2)
                 entry["moved_radii"] = round(float(pose[3:].norm()), 4)
             found[name] = entry
