@@ -65,11 +65,11 @@ class TokenSampler:
                 f"The sampler was built for {self.tokens} tokens, not {tokens.shape[0]}; "
                 "build it from the grids of these tokens."
             )
-        sampled: Tensor = SparseProduct.apply(tokens, self._matrix, self._transposed)
+        sampled: Tensor = _SparseProduct.apply(tokens, self._matrix, self._transposed)
         return sampled.view(self.views, self.count, tokens.shape[1])
 
 
-class SparseProduct(torch.autograd.Function):
+class _SparseProduct(torch.autograd.Function):
     """A product with a constant sparse matrix, whose transpose is stored for the backward pass."""
 
     @staticmethod

@@ -33,6 +33,7 @@ UNEXPLAINED = 0.06  # mean error of a pixel, of 1, from which on it calls for a 
 MATCHING = 0.15  # largest difference of colour, of 1, at which a Gaussian is still in sight
 HIDDEN = -6.0  # of the opacity logit, out of sight
 LIFTED = 0.25  # pixels in front of the surface that new Gaussians lie
+LOOKED_AT = 12  # frames compared each time, others the next time
 BLUR = 1.0  # pixels: single stray pixels are noise
 LOGIT = 2.5  # opacity of a new Gaussian
 SIGMA = 0.35  # pixels
@@ -64,6 +65,8 @@ class Revealer:
         room = self.config.max_gaussians - len(parameters["means"])
         budget = room // max(1, self.config.reveal_times - self.done + 1)
         frames = [frame for frame in range(*window) if scene.present[frame, 0]]
+        step = -(-len(frames) // LOOKED_AT)
+        frames = frames[self.done % step :: step]
         errors = {frame: _errors(parameters, motion, scene, frame)[0] for frame in frames}
         worst = max(frames, key=lambda frame: float(np.square(errors[frame]).sum()))
         error, depths = _errors(parameters, motion, scene, worst)

@@ -9,7 +9,6 @@ score keeps still what looks still, TSSF's fused features help to tell apart wha
 from __future__ import annotations
 
 import math
-import warnings
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, ClassVar
@@ -20,7 +19,7 @@ from scipy.spatial import cKDTree
 from torch import Tensor, nn
 
 from ..dsfd import Reference, decouple
-from ..sampling import SparseProduct, TokenSampler, project
+from ..sampling import TokenSampler, project
 from ..seam.errors import ConfigError
 from ..seam.events import Listener, Stage, silent
 from ..single.node_graph import EDGES_PER_NODE, NODES_PER_POINT, build_graph
@@ -30,6 +29,7 @@ from . import Clip, Deltas, Motion
 from .ds4d import token_signatures
 from .gate import close_still_gates
 from .knots import contract
+from .skinning import skin
 from .spline import bspline_basis
 
 TRACKED_TIMES = 8
@@ -46,6 +46,8 @@ FAINT_GRADIENTS = {"means": 0.5, "scales": 2e-3, "opacities": 1e-3, "sh0": 0.016
 Adam takes steps of equal length however small a gradient is: without this floor the hidden side
 would slowly take on whatever the surface in front of it lacks.
 """
+PRIORS_EVERY = 2
+"""Steps from one evaluation of the priors to the next: they cost as much as drawing."""
 SAMPLES = 1500
 """Gaussians a step looks at for each prior."""
 
@@ -74,6 +76,7 @@ class NodeMotion(Motion):
     knot_names = ("motion_colors", "motion_fade")
     node_means: Tensor
     near_nodes: Tensor
+    asked: Tensor
 
     def __init__(
         self,
@@ -111,6 +114,7 @@ class NodeMotion(Motion):
         self.shifts = nn.Parameter(torch.zeros(frames, nodes, 3))
         self.turns = nn.Parameter(torch.zeros(frames, nodes, 3))
         self.register_buffer("node_means", torch.zeros(nodes, 3))
+        self.register_buffer("asked", torch.zeros((), dtype=torch.int64))
         self.register_buffer("near_nodes", torch.zeros(nodes, EDGES_PER_NODE, dtype=torch.int64))
         forward = torch.tensor(self.camera.viewmat[2, :3], dtype=torch.float32)
         self.forward_axis = forward
@@ -119,7 +123,6 @@ class NodeMotion(Motion):
         self.camera_position = torch.tensor(self.camera.position, dtype=torch.float32)
         self.pixel = float(np.linalg.norm(self.camera.position) / self.camera.K[0, 0])
         self._colors_at_middle = self._color_basis(clip.middle_time)
-        self._product: tuple[Tensor, Tensor] | None = None
         self._visible: Tensor | None = None
         self._near: Tensor | None = None
         self._last: tuple[float, Deltas] | None = None
@@ -158,7 +161,7 @@ class NodeMotion(Motion):
     def forward(self, splats: Mapping[str, Tensor], time: float) -> Deltas:
         """Carry the Gaussians with their nodes to a time in 0..1, between frames too."""
         means, gate = splats["means"], splats["motion_gate"][:, None]
-        carried = self._carry(means, self._table(time))
+        carried = skin(means, self._table(time), splats["motion_ids"], splats["motion_weights"])
         colors = None
         if self.color_knots:
             basis = self._color_basis(time)
@@ -179,7 +182,7 @@ class NodeMotion(Motion):
 
     @torch.no_grad()
     def refresh(self, splats: Mapping[str, Tensor], visible: Tensor | None) -> None:
-        """Rebuild the skinning product and the neighbours; with `visible`, sample the features."""
+        """Search the neighbours; with `visible`, first sample the features."""
         means = splats["means"].detach()
         if visible is not None:
             self._visible = visible
@@ -190,22 +193,6 @@ class NodeMotion(Motion):
         places = means.cpu().numpy()
         near = cKDTree(places).query(places, min(LIKE_COLORED + 1, len(places)))[1]
         self._near = torch.as_tensor(np.asarray(near).reshape(len(places), -1)[:, 1:])
-        self._hang(splats)
-
-    def _hang(self, splats: Mapping[str, Tensor]) -> None:
-        """Build the product that mixes the nodes' transforms for every Gaussian."""
-        ids, weights = splats["motion_ids"], splats["motion_weights"]
-        rows = torch.arange(len(ids)).repeat_interleave(ids.shape[1])
-        index = torch.stack([rows, ids.flatten()])
-        matrix = torch.sparse_coo_tensor(
-            index,
-            weights.detach().flatten(),
-            (len(ids), len(self.node_means)),
-            check_invariants=False,
-        ).coalesce()
-        with warnings.catch_warnings():
-            warnings.filterwarnings("ignore", message="Sparse CSR tensor support is in beta")
-            self._product = (matrix.to_sparse_csr(), matrix.t().coalesce().to_sparse_csr())
 
     def start(self, parameters: Mapping[str, Tensor], listener: Listener = silent) -> None:
         """Place the nodes by position and tracks, and lift the tracks into space."""
@@ -222,7 +209,6 @@ class NodeMotion(Motion):
             self.near_nodes[:count] = torch.from_numpy(graph.near)
             parameters["motion_ids"].copy_(torch.from_numpy(graph.ids))
             parameters["motion_weights"].copy_(torch.from_numpy(graph.weights))
-            self._hang(parameters)
         self._lift(parameters, listener)
 
     def constrain(self, parameters: Mapping[str, Tensor]) -> None:
@@ -247,7 +233,8 @@ class NodeMotion(Motion):
 
     def regularisation(self, splats: Mapping[str, Tensor], fade: float = 1.0) -> Tensor:
         """Return rigidity, steadiness, flatness, tracks, and what keeps surfaces whole."""
-        if self._last is None:
+        self.asked += 1
+        if self._last is None or self.asked % PRIORS_EVERY:
             return splats["means"].new_zeros(())
         time, deltas = self._last
         priors, frame = self.priors, self._nearest_frame(time)
@@ -261,7 +248,7 @@ class NodeMotion(Motion):
             total = total + priors.vanishing * deltas.d_opacities.clamp(-4, 4).square().mean()
         if deltas.d_sh0 is not None:
             total = total + priors.fading * deltas.d_sh0.square().sum(-1).mean()
-        return total
+        return total * PRIORS_EVERY
 
     # ------------------------------------------------------------------ nodes
 
@@ -278,12 +265,6 @@ class NodeMotion(Motion):
         offset = self.node_means + shifts - (rotation @ self.node_means[..., None])[..., 0]
         return torch.cat([rotation.flatten(1), offset], 1)
 
-    def _carry(self, means: Tensor, table: Tensor) -> Tensor:
-        assert self._product is not None
-        mixed: Tensor = SparseProduct.apply(table, *self._product)
-        turned = (mixed[:, :9].view(-1, 3, 3) @ means[..., None])[..., 0]
-        return turned + mixed[:, 9:]
-
     def stretch(self, frames: Tensor) -> Tensor:
         """Return how far edges are from turning rigidly with their nodes, squared, of 1."""
         turns, places = self.turns[frames], self.node_means + self.shifts[frames]
@@ -291,7 +272,7 @@ class NodeMotion(Motion):
         rest = self.node_means[self.near_nodes] - self.node_means[:, None]  # [M, 8, 3]
         # index_select: its backward pass adds up rows, where that of indexing sorts first
         there = places.index_select(1, near).view(len(frames), count, -1, 3)
-        turned = (rotations(turns)[:, :, None] @ rest[..., None])[..., 0]
+        turned = torch.einsum("fmij,mkj->fmki", rotations(turns), rest)
         gap = (there - places[:, :, None] - turned).square().sum(-1)
         neighbours = turns.index_select(1, near).view(len(frames), count, -1, 3)
         bent = (turns[:, :, None] - neighbours).square().sum(-1).mean()
@@ -316,8 +297,8 @@ class NodeMotion(Motion):
     @torch.no_grad()
     def carry_some(self, splats: Mapping[str, Tensor], time: float) -> Tensor:
         """Return where Gaussians that `refresh` does not know yet are at a time [B, 3]."""
-        rows = torch.arange(len(splats["means"]))
-        return self._carry_some(splats["means"], self._table(time), splats, rows)
+        ids, weights = splats["motion_ids"], splats["motion_weights"]
+        return skin(splats["means"], self._table(time), ids, weights)
 
     @torch.no_grad()
     def adopt(
@@ -396,7 +377,8 @@ class NodeMotion(Motion):
                 frame = frames[pick]
                 rows = tracked[torch.randint(len(tracked), (min(600, len(tracked)),))]
                 table = self._table(frame / (len(self.times) - 1))
-                places = self._carry_some(means, table, splats, rows)
+                ids, weights = splats["motion_ids"][rows], splats["motion_weights"][rows]
+                places = skin(means[rows], table, ids, weights)
                 loss = loss + self._track_loss(places, splats["motion_track"][rows], frame)
                 loss = loss + 0.02 * self._jerk(frame)
             optimizer.zero_grad()
@@ -406,13 +388,6 @@ class NodeMotion(Motion):
                 parameter.grad[self.middle] = 0  # there nodes rest
             optimizer.step()
             stage.update(step + 1)
-
-    def _carry_some(
-        self, means: Tensor, table: Tensor, splats: Mapping[str, Tensor], rows: Tensor
-    ) -> Tensor:
-        ids, weights = splats["motion_ids"][rows], splats["motion_weights"][rows, :, None]
-        mixed = (table.index_select(0, ids.flatten()).view(*ids.shape, 12) * weights).sum(1)
-        return (mixed[:, :9].view(-1, 3, 3) @ means[rows, :, None])[..., 0] + mixed[:, 9:]
 
     def _nearest_frame(self, time: float) -> int:
         return int(np.abs(self.times - time).argmin())
