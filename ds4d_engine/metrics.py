@@ -12,7 +12,6 @@ from collections.abc import Iterable
 import numpy as np
 import numpy.typing as npt
 import torch
-from torchmetrics.functional.image import structural_similarity_index_measure
 
 from .photometric import decode_srgb, encode_srgb
 
@@ -62,6 +61,8 @@ def ssim(image: FloatImage, reference: FloatImage) -> float:
     """
     if min(image.shape[:2]) < 11:
         return float("nan")
+    # Where transformers is installed torchmetrics imports it, which a fit should not wait for.
+    from torchmetrics.functional.image import structural_similarity_index_measure
 
     def batch(pixels: FloatImage) -> torch.Tensor:
         return torch.from_numpy(np.ascontiguousarray(pixels, np.float32)).permute(2, 0, 1)[None]

@@ -15,7 +15,6 @@ import torch
 from torch import Tensor
 
 from ..data.orbit import orbit_camera
-from ..metrics import composite_source
 from ..priors.lpips import Lpips
 from ..raster import Render
 from ..seam.errors import ConfigError
@@ -92,7 +91,7 @@ class _Distiller:
     def __init__(
         self, scene: Scene, config: FitConfig, allow_download: bool, listener: Listener
     ) -> None:
-        from ..priors.sds import Zero123Guidance
+        from ..priors.sds import SdsSettings, Zero123Guidance
 
         stage = Stage(listener, "load Zero123", 1)
         stage.update(0)
@@ -100,6 +99,7 @@ class _Distiller:
             Path(config.sds_weights) if config.sds_weights else None,
             allow_download=allow_download,
             device=scene.device.type,
+            settings=SdsSettings(size=SDS_SIZE),
         )
         stage.update(1)
         self.scene, self.config = scene, config
@@ -138,8 +138,7 @@ class _Distiller:
     def _reference(self, frame: int) -> Reference:
         """Return what the model knows of the clip's picture of a frame, encoded once."""
         if frame not in self._references:
-            picture = self.scene.pictures[self._input][frame]
-            white = torch.from_numpy(composite_source(picture, 1.0, self.config.blend))
+            white, _ = self.scene.target(frame, self._input, 1.0)
             self._references[frame] = self.model.reference(_batch(white))
         return self._references[frame]
 
