@@ -39,7 +39,7 @@ def add_clip_options(parser: argparse.ArgumentParser) -> None:
         "--size",
         type=positive(int),
         metavar="PIXELS",
-        help="side of the square that is cut out (default: 128)",
+        help="side of the square that is cut out (default: 128; a fit's preset may say more)",
     )
     group.add_argument(
         "--crop", choices=CROPS, help="off: the clip is square already, only scale it"
