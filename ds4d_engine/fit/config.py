@@ -66,18 +66,18 @@ class FitConfig:
     growth_score: float = _setting(
         0.0, "how much the dynamic score raises a Gaussian's rank in densification (ds4d)"
     )
-    nodes: int = _setting(240, "points that carry the motion of a single view (nodes)")
+    nodes: int = _setting(400, "points that carry the motion of a single view (nodes)")
     color_knots: int = _setting(
-        0, "control points of every colour over the clip; 0: colours stay (nodes)"
-    )
-    fade_knots: int = _setting(
-        0, "control points of every opacity over the clip; 0: opacities stay (nodes)"
+        0,
+        "control points of colours and opacities over the clip; 0: a quarter of the frames (nodes)",
     )
     reveal_times: int = _setting(
         0, "how often Gaussians are added where a frame shows what the others do not (nodes)"
     )
     thickness: float = _setting(
-        0.85, "depth of a shape guessed from its outline, against its width (inflate)"
+        0.0,
+        "depth of a shape guessed from its outline, against its width; 0 decides by the outline: "
+        "0.6 for what is seen from its side, else 1 (inflate)",
     )
     back: Literal["auto", "rim", "mirror"] = _setting(
         "auto", "colours of a side that no camera sees (inflate)", ("auto", "rim", "mirror")
@@ -215,13 +215,13 @@ CLIP_SIZES = {"draft": 128, "standard": 256, "high": 384}
 _CLIP = {
     "motion": "nodes",
     "densify_times": 0,
+    "reveal_times": 14,
     "static_part": 0.02,
     "window_part": 0.35,
     "alpha_weight": 0.5,
-    "lr_motion": 2e-3,
+    "lr_motion": 4e-3,
     "lr_means": 4e-4,
     "lr_opacities": 2e-2,
-    "lr_colors": 4e-3,
     "lr_final": 0.05,
 }
 
@@ -235,7 +235,7 @@ _VIEWS = {
 SOURCES: dict[str, dict[str, dict[str, Any]]] = {
     "dataset": {},
     "clip": {
-        "draft": _CLIP | {"iterations": 5_000, "gaussians": 10_000, "max_gaussians": 14_000},
+        "draft": _CLIP | {"iterations": 6_000, "gaussians": 10_000, "max_gaussians": 14_000},
         "standard": _CLIP | {"iterations": 8_000, "gaussians": 40_000, "max_gaussians": 50_000},
         "high": _CLIP | {"iterations": 15_000, "gaussians": 80_000, "max_gaussians": 100_000},
     },

@@ -15,6 +15,7 @@ from .guidance import Guidance
 from .scene import Scene, TargetCache
 from .schedule import Draw, Window
 from .splats import Splats, activate, render_view
+from .views import DOUBT_FROM
 
 
 class StepLoss(NamedTuple):
@@ -46,7 +47,7 @@ class Losses:
         render = render_view(parameters, shown, view, blend=config.blend, backend=config.backend)
         render.means2d.retain_grad()
         target, coverage = self._targets.target(look.frame, look.view, look.background)
-        whole = look.moving and window.high - window.low == self.scene.frame_count
+        whole = part >= DOUBT_FROM and window.high - window.low == self.scene.frame_count
         believed, coverage = views.judge(
             look.view, render, target, coverage, look.background, settled=whole
         )

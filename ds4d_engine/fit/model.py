@@ -104,8 +104,7 @@ def build_motion_model(
         settings = {
             "tracks": track_pixels(scene.pictures[0], scene.middle, listener),
             "nodes": config.nodes,
-            "color_knots": config.color_knots,
-            "fade_knots": config.fade_knots,
+            "color_knots": config.color_knots or max(4, scene.frame_count // 4),
             "reference": config.reference,
             "fuse": config.fuse,
             "gate_pixels": config.gate_pixels,

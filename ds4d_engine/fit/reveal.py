@@ -128,10 +128,8 @@ def _born(
     born["opacities"] = torch.full_like(born["opacities"], LOGIT)
     born["motion_track"] = torch.full_like(born["motion_track"], -1)
     born["motion_gate"] = torch.ones_like(born["motion_gate"])
-    if "motion_colors" in born:
-        born["motion_colors"] = torch.zeros_like(born["motion_colors"])
-    if "motion_fade" in born:
-        born["motion_fade"] = _fade(born, motion, scene, frame, colors)
+    born["motion_colors"] = torch.zeros_like(born["motion_colors"])
+    born["motion_fade"] = _fade(born, motion, scene, frame, colors)
     return born
 
 
@@ -146,7 +144,7 @@ def _fade(
     born: Mapping[str, Tensor], motion: NodeMotion, scene: Scene, frame: int, colors: Tensor
 ) -> Tensor:
     """Return fade coefficients [B, K, 1]: in sight at the birth, and where the colour matches."""
-    knots = motion.fade_knots
+    knots = motion.color_knots
     fade = torch.full((len(colors), knots, 1), HIDDEN)
     for knot in range(knots):
         time = min(max((knot - 1) / (knots - 3), 0.0), 1.0)  # where this knot weighs most

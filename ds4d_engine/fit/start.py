@@ -16,11 +16,9 @@ from ..photometric import decode_srgb, encode_srgb
 from ..priors.geometry import align_geometry
 from ..priors.point_files import MESH_SUFFIXES, sample_file
 from ..sampling import project
-from ..seam.cameras import Camera
 from ..seam.errors import ConfigError, DatasetError
 from ..seam.events import Listener, Stage, silent
-from ..single.inflate import half_thickness
-from ..single.surface import Surface, closed_surface
+from ..single.guess import guess_surface
 from .config import FitConfig
 from .hull import hull_surface, sample_picture, splat_sigma
 from .scene import Scene
@@ -69,17 +67,17 @@ def _start_inflated(scene: Scene, config: FitConfig) -> Start:
     """Close a surface around the silhouette of the first view's canonical frame."""
     view = scene.views[0]
     picture = scene.pictures[0][scene.middle]
-    surface = inflated_surface(picture, view.camera, config)
+    surface = guess_surface(
+        picture,
+        view.camera,
+        thickness=config.thickness,
+        back=config.back,
+        most=config.gaussians,
+    )
     points = torch.from_numpy(surface.points).to(scene.device)
     sigmas = torch.full((len(points),), SINGLE_SIGMA * surface.spacing, device=scene.device)
     colors = torch.from_numpy(surface.colors).to(scene.device).clamp(0.02, 0.98)
     return Start(points, colors, sigmas, 0.92)
-
-
-def inflated_surface(picture: np.ndarray, camera: Camera, config: FitConfig) -> Surface:
-    thickness = half_thickness(picture[..., 3] > 127) * config.thickness
-    thickness = np.where(thickness > 0, np.maximum(thickness, 0.5), 0).astype(np.float32)
-    return closed_surface(picture, thickness, camera, mirrored_back=config.back == "mirror")
 
 
 def _start_from_hull(scene: Scene, count: int) -> Start:

@@ -10,12 +10,13 @@ Three remedies, each a setting, none for pictures that a camera took:
   clip, and none less than `LEAST_CONFIDENCE`, so that it can win back its weight.
 - `view_robust`: where the render misses a view by several times the views' mean residual, the
   render itself takes the target's place, so that the pixel pulls at nothing (truncated L1, and
-  SSIM windows that see no difference there). Only once the window spans the clip: before, a large
-  residual is motion that was not found yet.
+  SSIM windows that see no difference there). Only from a third of the fit on, once the window spans
+  the clip: before, a large residual is motion or detail that was not found yet.
 - `camera_correction`: a small rigid motion per view, six numbers starting at zero. A rasteriser
   gives no gradient for cameras, so the Gaussians are moved instead, about the subject's centre,
-  before this view is rendered. A prior keeps it small, and the clip's own camera, which is never
-  corrected, keeps the whole from drifting.
+  before this view is rendered. The clip's own camera is never corrected, but it does not see how
+  far away things are: what all views would be moved by alike (their median) is not applied. The
+  prior grows with a correction's length, not its square: views that are right get none at all.
 """
 
 from __future__ import annotations
@@ -38,10 +39,12 @@ OUTLIER = 2.5
 """Residuals beyond so many times the mean are not believed."""
 SMALLEST_OUTLIER = 0.05
 """Of 1: smaller residuals are always believed."""
+DOUBT_FROM = 0.35
+"""Part of the fit from which on outliers are looked for."""
 POSE_RATE = 6e-3
 """Adam's learning rate of corrections, in radians and radii."""
-POSE_PRIOR = 0.2
-"""Weight of a correction's square, in radians and radii, against a photometric loss of 0.01."""
+POSE_PRIOR = 0.05
+"""Weight of a correction's length, in radians and radii, against a photometric loss of 0.01."""
 
 
 class GeneratedViews(nn.Module):
@@ -136,12 +139,14 @@ class GeneratedViews(nn.Module):
     def prior(self, view: int) -> Tensor | None:
         """Return the penalty of a view's correction; None for a view that has none."""
         pose = self._pose(view)
-        return None if pose is None else POSE_PRIOR * pose.square().sum()
+        return None if pose is None else POSE_PRIOR * (pose.square().sum() + 1e-5).sqrt()
 
     def _pose(self, view: int) -> Tensor | None:
         if not len(self.poses) or not self._made(view):
             return None
-        return self.poses[self._place[view]]
+        shift = torch.stack([other.detach()[3:] for other in self.poses]).median(0).values
+        pose = self.poses[self._place[view]]
+        return torch.cat([pose[:3], pose[3:] - shift])
 
     def summary(self) -> dict[str, Any]:
         """Return confidence and correction of every generated view, by name."""

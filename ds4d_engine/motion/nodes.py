@@ -83,9 +83,8 @@ class NodeMotion(Motion):
         clip: Clip,
         *,
         tracks: Tracks,
-        nodes: int = 240,
-        color_knots: int = 0,
-        fade_knots: int = 0,
+        nodes: int = 400,
+        color_knots: int = 8,
         reference: Reference = "both",
         fuse: Fuse = "da",
         gate_pixels: float = 0.15,
@@ -102,7 +101,7 @@ class NodeMotion(Motion):
         if fuse == "ga":
             raise ConfigError("fuse=ga learns its weights in a network; choose da, mean or off.")
         self.priors, self.learning_rate, self.gate_pixels = priors, learning_rate, gate_pixels
-        self.color_knots, self.fade_knots = color_knots, fade_knots
+        self.color_knots = color_knots
         self.middle, self.times = clip.middle, np.asarray(clip.times)
         self.features, self.tracks = clip.features, tracks
         self.camera = clip.features.cameras[0]
@@ -122,7 +121,7 @@ class NodeMotion(Motion):
         self.adam_epsilons = {name: value / area for name, value in FAINT_GRADIENTS.items()}
         self.camera_position = torch.tensor(self.camera.position, dtype=torch.float32)
         self.pixel = float(np.linalg.norm(self.camera.position) / self.camera.K[0, 0])
-        self._colors_at_middle = self._color_basis(clip.middle_time)
+        self._colors_at_middle = bspline_basis(color_knots, clip.middle_time)
         self._visible: Tensor | None = None
         self._near: Tensor | None = None
         self._last: tuple[float, Deltas] | None = None
@@ -132,26 +131,23 @@ class NodeMotion(Motion):
 
         `motion_ids` and `motion_weights` [N, 4]; `motion_anchor` [N, 3] where it began;
         `motion_track` [N] its row in the tracks, -1 for none; `motion_gate`, `motion_features` as
-        in `ds4d`. Trained: `motion_colors` [N, K, 3], if on.
+        in `ds4d`. Trained: `motion_colors` [N, K, 3] and `motion_fade` [N, K, 1], added to
+        colours and opacity logits over time.
         """
-        state = {
+        return {
             "motion_ids": torch.zeros(count, NODES_PER_POINT, dtype=torch.int64),
             "motion_weights": torch.zeros(count, NODES_PER_POINT),
             "motion_anchor": torch.zeros(count, 3),
             "motion_track": torch.full((count,), -1),
             "motion_gate": torch.ones(count),
             "motion_features": torch.zeros(count, self._tokens.shape[1]),
+            "motion_colors": torch.zeros(count, self.color_knots, 3),
+            "motion_fade": torch.zeros(count, self.color_knots, 1),
         }
-        if self.color_knots:
-            state["motion_colors"] = torch.zeros(count, self.color_knots, 3)
-        if self.fade_knots:
-            state["motion_fade"] = torch.zeros(count, self.fade_knots, 1)
-        return state
 
     def per_gaussian_lr(self) -> dict[str, float]:
         """Give the learning rates of the colours and opacities over time."""
-        rates = {"motion_colors": 2 * self.learning_rate, "motion_fade": 10 * self.learning_rate}
-        return {name: rate for name, rate in rates.items() if name in self.per_gaussian(0)}
+        return {"motion_colors": 2 * self.learning_rate, "motion_fade": 10 * self.learning_rate}
 
     def network_groups(self) -> list[dict[str, Any]]:
         """Give the nodes' motion."""
@@ -162,20 +158,14 @@ class NodeMotion(Motion):
         """Carry the Gaussians with their nodes to a time in 0..1, between frames too."""
         means, gate = splats["means"], splats["motion_gate"][:, None]
         carried = skin(means, self._table(time), splats["motion_ids"], splats["motion_weights"])
-        colors = None
-        if self.color_knots:
-            basis = self._color_basis(time)
-            weights = [now - then for now, then in zip(basis, self._colors_at_middle, strict=True)]
-            colors = contract(splats["motion_colors"], weights)[:, None]
-        fade = None
-        if self.fade_knots:
-            fade = contract(splats["motion_fade"], bspline_basis(self.fade_knots, time))[:, 0]
+        basis = bspline_basis(self.color_knots, time)
+        changes = [now - then for now, then in zip(basis, self._colors_at_middle, strict=True)]
         deltas = Deltas(
             (carried - means) * gate,
             torch.zeros_like(splats["quats"], requires_grad=False),
             torch.zeros_like(means, requires_grad=False),
-            d_sh0=colors,
-            d_opacities=fade,
+            d_sh0=contract(splats["motion_colors"], changes)[:, None],
+            d_opacities=contract(splats["motion_fade"], basis)[:, 0],
         )
         self._last = (time, deltas)
         return deltas
@@ -244,10 +234,9 @@ class NodeMotion(Motion):
         total = total + priors.flatness * self._depth()
         total = total + priors.tracks * self._off_track(splats, deltas.d_means, frame)
         total = total + self._surface(splats)
-        if deltas.d_opacities is not None:
-            total = total + priors.vanishing * deltas.d_opacities.clamp(-4, 4).square().mean()
-        if deltas.d_sh0 is not None:
-            total = total + priors.fading * deltas.d_sh0.square().sum(-1).mean()
+        assert deltas.d_opacities is not None and deltas.d_sh0 is not None
+        total = total + priors.vanishing * deltas.d_opacities.clamp(-4, 4).square().mean()
+        total = total + priors.fading * deltas.d_sh0.square().sum(-1).mean()
         return total * PRIORS_EVERY
 
     # ------------------------------------------------------------------ nodes
@@ -391,9 +380,6 @@ class NodeMotion(Motion):
 
     def _nearest_frame(self, time: float) -> int:
         return int(np.abs(self.times - time).argmin())
-
-    def _color_basis(self, time: float) -> list[float]:
-        return bspline_basis(self.color_knots, time) if self.color_knots else []
 
 
 def rotations(turns: Tensor) -> Tensor:

@@ -47,7 +47,7 @@ def seen() -> Seen:
     features = ClipFeatures(tokens, grids, dataset.cameras)
     clip = Clip(tuple(dataset.times), MIDDLE, features)
     found = Seen(clip, track_pixels(dataset.images[0], MIDDLE))
-    model = build(found, color_knots=5)
+    model = build(found)
     splats = splats_of(model)
     model.refresh(splats, everything(splats))
     model.start(splats)
@@ -56,7 +56,7 @@ def seen() -> Seen:
 
 
 def build(seen: Seen, **settings: int) -> NodeMotion:
-    given = {"tracks": seen.tracks, "nodes": 24, **settings}
+    given = {"tracks": seen.tracks, "nodes": 24, "color_knots": 5, **settings}
     model = build_motion("nodes", seen.clip, **given)
     assert isinstance(model, NodeMotion)
     return model
@@ -123,7 +123,7 @@ def moved(model: NodeMotion, splats: Mapping[str, Tensor], time: float) -> Tenso
 
 
 def test_started_motion_is_the_identity_at_the_key_frame(seen: Seen) -> None:
-    model = build(seen, color_knots=5)
+    model = build(seen)
     splats = prepared(seen, model, resting=False)
     deltas = model(splats, seen.clip.middle_time)
     assert deltas.d_means.abs().max() < 1e-5
@@ -310,7 +310,7 @@ def test_colours_change_over_time_only_against_the_key_frame(seen: Seen) -> None
 
 
 def test_fades_add_up_to_their_coefficients(seen: Seen) -> None:
-    model = build(seen, fade_knots=6)
+    model = build(seen, color_knots=6)
     splats = prepared(seen, model)
     level = torch.randn(len(splats["means"]))
     splats["motion_fade"] = level[:, None, None].expand(-1, 6, 1)
@@ -325,11 +325,14 @@ def test_fades_add_up_to_their_coefficients(seen: Seen) -> None:
     assert first.abs().max() < 1e-6 and last.min() > 0
 
 
-def test_without_knots_colours_and_opacities_stay(seen: Seen) -> None:
+def test_colours_and_opacities_begin_without_a_change(seen: Seen) -> None:
     model = build(seen)
-    deltas = model(prepared(seen, model), 0.0)
-    assert deltas.d_sh0 is None and deltas.d_opacities is None
-    assert model.per_gaussian_lr() == {}
+    splats = prepared(seen, model)
+    for time in (0.0, 0.7):
+        deltas = model(splats, time)
+        assert deltas.d_sh0 is not None and deltas.d_sh0.abs().max() == 0
+        assert deltas.d_opacities is not None and deltas.d_opacities.abs().max() == 0
+    assert set(model.per_gaussian_lr()) <= set(splats)
 
 
 def test_what_rests_loses_its_motion_and_what_moves_keeps_it(seen: Seen) -> None:
@@ -360,7 +363,7 @@ def test_loaded_state_moves_as_the_saved_one(seen: Seen) -> None:
 
 
 def test_priors_are_finite_and_pull_on_the_nodes(seen: Seen) -> None:
-    model = build(seen, color_knots=5, fade_knots=5)
+    model = build(seen)
     splats = prepared(seen, model)
     wander(model)
     pulled = torch.zeros_like(model.shifts)

@@ -31,7 +31,7 @@ FRAMES, SIZE, APPEARS = 8, 40, 5
 GREEN, BLUE = (60, 160, 80), (20, 40, 230)
 BESIDE, WITHIN = (28, 36, 12, 24), (15, 23, 14, 22)
 CONFIG = FitConfig.preset_named("draft", "clip").replace(
-    gaussians=1_000, max_gaussians=4_000, nodes=20, reveal_times=1, fade_knots=14, backend="cpu"
+    gaussians=1_000, max_gaussians=4_000, nodes=20, reveal_times=1, color_knots=14, backend="cpu"
 )
 
 
