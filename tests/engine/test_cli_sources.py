@@ -1,274 +1,89 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""One clip through the commands: what works, and what a user is told where it cannot."""
+"""What a command reads: clips as large as a generator of views wants, scaled down for the fit."""
 
 from __future__ import annotations
 
-import errno
-import os
+import argparse
 from pathlib import Path
 
-import cv2
 import numpy as np
 import pytest
-from PIL import Image
 
-from ds4d_engine.cli import COMMANDS, main
-from ds4d_engine.seam import Failure, from_json_line, read_asset
-from tests.engine.clip_footage import write_mp4, write_pictures
-from tests.engine.moving_square import Pixels, square_clip
-from tests.engine.tiny_clip import tiny_asset, write_transforms
-
-FRAMES, SIDE = 5, 64
-SMALL = ["--size", "32", "--preset", "draft", "--set", "iterations=4", "nodes=12", "threads=1"]
-Capture = pytest.CaptureFixture[str]
+from ds4d_engine.cli.sources import add_source_options, read_source
+from ds4d_engine.data import Dataset
+from ds4d_engine.data.orbit import orbit_camera
+from ds4d_engine.seam.events import Listener, silent
+from ds4d_engine.video import write_png
+from ds4d_engine.views.assemble import GeneratedViews, join
+from ds4d_engine.views.presets import parse_cameras
+from tests.engine.generated_clip import generated_clip
 
 
-def on_white(clip: Pixels) -> list[Pixels]:
-    alpha = clip[..., 3:] / 255
-    return list(np.round(clip[..., :3] * alpha + 255 * (1 - alpha)).astype(np.uint8))
+class LargeViews:
+    """A generator that wants large pictures and draws what it sees as every view."""
+
+    name = "large"
+    least_size = 96
+
+    def __init__(self) -> None:
+        self.seen: list[int] = []
+
+    def views(self, clip: Dataset, listener: Listener = silent) -> Dataset:
+        self.seen.append(clip.cameras[0].width)
+        angles = parse_cameras("40,0;-40,10").angles
+        present = np.ones((clip.frame_count, 2), bool)
+        return join(clip, GeneratedViews(angles, [clip.images[0]] * 2, present), 1.0, listener)
 
 
-def write_gif(path: Path, frames: list[Pixels]) -> Path:
-    first, *others = [Image.fromarray(frame) for frame in frames]
-    first.save(path, save_all=True, append_images=others, duration=80)
-    return path
+def clip_folder(folder: Path, size: int = 128) -> Path:
+    folder.mkdir()
+    for frame, picture in enumerate(generated_clip(frames=2, size=size).images[0]):
+        write_png(folder / f"{frame:03d}.png", picture)
+    return folder
 
 
-def clip_of(kind: str, folder: Path) -> Path:
-    clip = square_clip(FRAMES, SIDE)
-    if kind == "gif":
-        return write_gif(folder / "clip.gif", on_white(clip))
-    if kind == "mp4":
-        return write_mp4(folder / "clip.mp4", on_white(clip))
-    return write_pictures(folder / "clip", list(clip))
+def read(words: list[str], size: int | None = None) -> Dataset:
+    parser = argparse.ArgumentParser()
+    parser.add_argument("dataset")
+    add_source_options(parser)
+    return read_source(parser.parse_args(words), silent, size=size)
 
 
-def error_of(capsys: Capture, *words: str | Path) -> str:
-    """Run a command that must fail: exit code 2, one line, no traceback; return the line."""
-    assert main([str(word) for word in words]) == 2
-    captured = capsys.readouterr()
-    (line,) = captured.err.strip().splitlines()
-    assert line.startswith("ds4d: error: ") and line.endswith((".", "?"))
-    assert "Traceback" not in captured.err + captured.out and captured.out == ""
-    return line
-
-
-@pytest.mark.parametrize("kind", ["gif", "mp4", "pictures"])
-def test_a_clip_is_fitted_evaluated_and_shown(kind: str, tmp_path: Path, capsys: Capture) -> None:
-    clip, output = clip_of(kind, tmp_path), tmp_path / "made" / "clip.ds4d"
-    output.parent.mkdir()
-    assert main(["fit", str(clip), "-o", str(output), *SMALL, "--progress", "none"]) == 0
-    assert f"Wrote {output}" in capsys.readouterr().out
-    asset = read_asset(output)
-    assert asset.frame_count == FRAMES
-    (camera,) = asset.cameras
-    assert (camera.width, camera.height, camera.split) == (32, 32, "train")
-
-    words = ["evaluate", str(output), str(clip), "--split", "train", "--progress", "none"]
-    assert main(words) == 0
-    captured = capsys.readouterr()
-    assert captured.err == ""  # the pictures have the size that the fit saw, without being told
-    assert f"{FRAMES} pictures of the train cameras" in captured.out
-    assert "input" in captured.out
-
-    sheet = tmp_path / "sheet.png"
-    words = ["sheet", str(output), "-o", str(sheet), "--source", str(clip), "--times", "2"]
-    assert main([*words, "--azimuths", "0", "30", "--cell", "32", "--progress", "none"]) == 0
-    assert cv2.imread(str(sheet)).shape[1] == 3 * 32
-
-
-def test_the_frames_that_a_fit_took_are_those_that_are_evaluated(
-    tmp_path: Path, capsys: Capture
-) -> None:
-    clip, output = clip_of("pictures", tmp_path), tmp_path / "clip.ds4d"
-    frames = ["--start", "1", "--end", "4"]
-    words = [str(clip), *frames, "--progress", "none"]
-    assert main(["fit", *words, "-o", str(output), *SMALL]) == 0
-    assert read_asset(output).frame_count == 3
-    assert main(["evaluate", str(output), *words, "--split", "train"]) == 0
-    captured = capsys.readouterr()
-    assert captured.err == "" and "3 pictures" in captured.out
-    words = ["evaluate", str(output), str(clip), "--split", "train", "--progress", "none"]
-    assert main(words) == 0
-    assert "has 3 frames and the dataset 5" in capsys.readouterr().err
-
-
-def test_a_clip_without_held_out_views_says_how_to_evaluate_it(
-    tmp_path: Path, capsys: Capture
-) -> None:
-    clip, output = clip_of("pictures", tmp_path), tmp_path / "clip.ds4d"
-    assert main(["fit", str(clip), "-o", str(output), *SMALL, "--progress", "none"]) == 0
-    capsys.readouterr()
-    assert "train" in error_of(capsys, "evaluate", output, clip, "--progress", "none")
-
-
-@pytest.mark.parametrize("command", ["fit", "mask", "cut", "sheet", "evaluate"])
-def test_the_commands_for_clips_are_listed_and_explained(command: str, capsys: Capture) -> None:
-    assert command in COMMANDS
-    assert main(["--help"]) == 0
-    assert f"\n  {command} " in capsys.readouterr().out
-    assert main([command, "--help"]) == 0
-    shown = capsys.readouterr().out
-    for flag in ("--matte", "--size", "--fps", "--masks"):
-        assert flag in shown
+@pytest.fixture
+def generator(monkeypatch: pytest.MonkeyPatch) -> LargeViews:
+    made = LargeViews()
+    monkeypatch.setattr("ds4d_engine.views.provider.build_provider", lambda options: made)
+    return made
 
 
 @pytest.mark.parametrize(
-    "words",
-    [
-        ["--size", "64"],
-        ["--fps", "12"],
-        ["--source-fps", "12"],
-        ["--matte", "plain"],
-        ["--crop", "off"],
-        ["--views", "none"],
-        ["--views-folder", "made"],
-        ["--view-cameras", "sv4d2"],
-    ],
+    ("words", "size", "seen", "fitted"),
+    [([], 48, 96, 48), (["--size", "32"], 48, 96, 32), (["--size", "112"], None, 112, 112)],
 )
-@pytest.mark.parametrize("command", ["fit", "evaluate"])
-def test_what_is_for_one_clip_is_refused_for_several_cameras(
-    command: str, words: list[str], tmp_path: Path, capsys: Capture
+def test_views_are_made_of_large_pictures_and_fitted_at_the_asked_size(
+    generator: LargeViews,
+    tmp_path: Path,
+    words: list[str],
+    size: int | None,
+    seen: int,
+    fitted: int,
 ) -> None:
-    dataset, asset = write_transforms(tiny_asset(2), tmp_path / "clip"), tmp_path / "a.ds4d"
-    if command == "fit":
-        given: list[str | Path] = ["fit", dataset, "-o", asset, *words]
-    else:
-        from ds4d_engine.seam import write_asset
-
-        write_asset(asset, tiny_asset(2))
-        given = ["evaluate", asset, dataset, *words]
-    message = error_of(capsys, *given, "--progress", "none")
-    assert words[0] in message or "add --views" in message
-    assert asset.exists() == (command == "evaluate")
+    folder = clip_folder(tmp_path / "clip")
+    dataset = read([str(folder), "--crop", "off", *words], size)
+    assert generator.seen == [seen]
+    assert [camera.width for camera in dataset.cameras] == [fitted] * 3
+    assert {pictures.shape for pictures in dataset.images} == {(2, fitted, fitted, 4)}
+    assert dataset.generated.tolist() == [False, True, True]
+    expected = orbit_camera("input", fitted)
+    np.testing.assert_allclose(dataset.cameras[0].K, expected.K)
+    np.testing.assert_allclose(dataset.cameras[1].viewmat[:3, 3], expected.viewmat[:3, 3])
 
 
-@pytest.mark.parametrize(
-    ("words", "expected"),
-    [
-        (["--max-side", "64"], "--size"),
-        (["--fps", "5", "--stride", "2"], "exclude each other"),
-        (["--view-steps", "9"], "add --views"),
-        (["--views", "folder"], "--views-folder"),
-        (["--holdout", "side"], "no camera 'side'"),
-        (["--holdout", "input"], "hold out fewer"),
-        (["--start", "4"], "2 frames"),
-        (["--end", "99"], f"has {FRAMES} frames"),
-        (["--matte", "magic"], "invalid choice"),
-        (["--back", "front"], "choose one of"),
-        (["--thickness", "-1"], "negative"),
-        (["--init", "missing.obj"], "missing.obj"),
-    ],
-)
-def test_options_that_do_not_fit_a_clip_are_one_sentence(
-    words: list[str], expected: str, tmp_path: Path, capsys: Capture
-) -> None:
-    clip = clip_of("pictures", tmp_path)
-    output = tmp_path / "out.ds4d"
-    message = error_of(capsys, "fit", clip, "-o", output, *SMALL, *words, "--progress", "none")
-    assert expected in message
-    assert [path.name for path in tmp_path.iterdir()] == ["clip"]
-
-
-def broken(kind: str, folder: Path) -> Path:
-    """Write what a user may give for a clip, but cannot be fitted."""
-    noise = np.random.default_rng(0).integers(0, 255, (48, 48, 3)).astype(np.uint8)
-    clear = np.dstack([noise, np.zeros((48, 48), np.uint8)])
-    solid = np.dstack([noise, np.full((48, 48), 255, np.uint8)])
-    if kind == "text named .mp4":
-        (folder / "clip.mp4").write_text("no video at all")
-        return folder / "clip.mp4"
-    if kind in ("empty.mp4", "empty.gif", "empty.webm"):
-        (folder / kind).write_bytes(b"")
-        return folder / kind
-    if kind == "one frame":
-        return write_gif(folder / "clip.gif", [noise])
-    if kind == "all white":
-        return write_mp4(folder / "clip.mp4", [np.full((48, 48, 3), 255, np.uint8)] * 4)
-    if kind == "mixed sizes":
-        return write_pictures(folder / "clip", [noise, noise, noise[:30]])
-    if kind == "all foreground":
-        return write_pictures(folder / "clip", [solid] * 4)
-    if kind == "nothing opaque":
-        return write_pictures(folder / "clip", [clear] * 4)
-    if kind == "empty folder":
-        (folder / "clip").mkdir()
-        return folder / "clip"
-    return folder / "missing.mp4"
-
-
-@pytest.mark.parametrize("command", ["fit", "mask", "cut"])
-@pytest.mark.parametrize(
-    ("kind", "expected"),
-    [
-        ("text named .mp4", "clip.mp4 is not a video"),
-        ("empty.mp4", "empty.mp4 is not a video"),
-        ("empty.gif", "empty.gif is not a readable picture"),
-        ("empty.webm", "empty.webm is not a video"),
-        ("one frame", "at least 2 frames"),
-        ("all white", "no object"),
-        ("mixed sizes", "one size"),
-        ("all foreground", "--masks"),
-        ("nothing opaque", "transparent everywhere"),
-        ("empty folder", "clip"),
-        ("missing", "missing.mp4"),
-    ],
-)
-def test_footage_that_cannot_be_used_is_one_sentence_and_leaves_nothing(
-    command: str, kind: str, expected: str, tmp_path: Path, capsys: Capture
-) -> None:
-    clip = broken(kind, tmp_path)
-    before = sorted(tmp_path.rglob("*"))
-    output = tmp_path / ("out.ds4d" if command == "fit" else "out")
-    message = error_of(capsys, command, clip, "-o", output, "--progress", "none")
-    assert expected in message
-    assert sorted(tmp_path.rglob("*")) == before
-
-
-def test_a_listening_program_gets_the_sentence_as_an_event(tmp_path: Path, capsys: Capture) -> None:
-    clip = broken("all white", tmp_path)
-    words = ["fit", str(clip), "-o", str(tmp_path / "a.ds4d"), "--progress", "json"]
-    assert main(words) == 2
-    event = from_json_line(capsys.readouterr().out.splitlines()[-1])
-    assert isinstance(event, Failure) and event.error == "DatasetError"
-    assert "no object" in event.message
-
-
-def test_a_disk_that_is_full_when_the_asset_is_written_keeps_the_checkpoint(
-    tmp_path: Path, capsys: Capture, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    clip, output = clip_of("pictures", tmp_path), tmp_path / "clip.ds4d"
-    words = ["fit", clip, "-o", output, *SMALL, "--progress", "none"]
-
-    def full(descriptor: int) -> None:
-        raise OSError(errno.ENOSPC, "No space left on device")
-
-    with monkeypatch.context() as patch:
-        patch.setattr(os, "fsync", full)
-        message = error_of(capsys, *words)
-    assert f"{output}: No space left on device" in message
-    names = {path.name for path in tmp_path.iterdir()}
-    assert names == {"clip", "clip.ds4d.checkpoint"}
-    assert main([str(word) for word in [*words, "--resume"]]) == 0  # once there is room
-    assert read_asset(output).provenance["steps"] == 4
-
-
-def test_an_asset_that_is_there_survives_a_full_disk(
-    tmp_path: Path, capsys: Capture, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    clip, output = clip_of("pictures", tmp_path), tmp_path / "clip.ds4d"
-    words = ["fit", clip, "-o", output, *SMALL, "--progress", "none"]
-    assert main([str(word) for word in words]) == 0
-    capsys.readouterr()
-    before = output.read_bytes()
-
-    def full(source: object, target: object) -> None:
-        if Path(str(target)).suffix == ".ds4d":
-            raise OSError(errno.ENOSPC, "No space left on device")
-        replace(str(source), str(target))
-
-    replace = os.replace
-    monkeypatch.setattr(os, "replace", full)
-    assert "No space left" in error_of(capsys, *words)
-    assert output.read_bytes() == before
-    assert not [path for path in tmp_path.iterdir() if "part" in path.name]
+def test_scaling_down_keeps_coverage_and_where_things_are() -> None:
+    clip = generated_clip(frames=2, size=64)
+    small = clip.at_most(32)
+    for camera, before, after in zip(small.cameras, clip.images, small.images, strict=True):
+        assert (camera.width, camera.height) == (32, 32)
+        alpha = before[..., 3].reshape(2, 32, 2, 32, 2).mean((2, 4))
+        np.testing.assert_allclose(after[..., 3], alpha, atol=1)
+    assert clip.at_most(64).images[0].shape == clip.images[0].shape
