@@ -71,7 +71,7 @@ class GeneratedViews(nn.Module):
         """Return Adam over the corrections; one without a gradient keeps its place."""
         if not len(self.poses):
             return None
-        return torch.optim.Adam(self.poses.parameters(), lr=POSE_RATE, eps=1e-12)
+        return torch.optim.Adam(self.poses.parameters(), lr=POSE_RATE, eps=1e-12, fused=True)
 
     # ------------------------------------------------------------------ confidence, robustness
 
