@@ -17,6 +17,7 @@ import pytest
 
 from ds4d_engine.cli import main, settings
 from ds4d_engine.cli.fit import stop_on_signal
+from ds4d_engine.fit import FitResult
 from ds4d_engine.fit.config import FitConfig
 from ds4d_engine.seam import ConfigError, Failure, Result, from_json_line, read_asset
 from tests.engine.tiny_clip import tiny_asset, write_transforms
@@ -195,3 +196,30 @@ def test_an_interrupted_fit_leaves_an_asset_and_resumes(
     assert read_asset(output).provenance["steps"] == 1
     assert main([*_fit_words(folder, output), "--resume", "--progress", "none"]) == 0
     assert read_asset(output).provenance["steps"] == 12
+
+
+def test_priors_without_weights_and_without_consent_are_one_sentence(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr("ds4d_engine.weights._snapshot", lambda model, download: None)
+    folder = write_transforms(tiny_asset(), tmp_path / "clip")
+    words = [*_fit_words(folder, tmp_path / "a.ds4d"), "--progress", "none"]
+    assert main([*words, "--features", "dinov2-base"]) == 2
+    said = capsys.readouterr().err
+    assert "allow the download" in said and said.count("\n") == 1
+
+
+@pytest.mark.parametrize("consent", [[], ["--allow-download"]])
+def test_consent_to_downloads_reaches_the_fit(
+    consent: list[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    heard: dict[str, Any] = {}
+
+    def fit(*words: Any, **options: Any) -> FitResult:
+        heard.update(options)
+        return FitResult(tmp_path / "a.ds4d", False, {})
+
+    monkeypatch.setattr("ds4d_engine.fit.fit", fit)
+    folder = write_transforms(tiny_asset(), tmp_path / "clip")
+    assert main([*_fit_words(folder, tmp_path / "a.ds4d"), "--progress", "none", *consent]) == 0
+    assert heard["allow_download"] == bool(consent)
