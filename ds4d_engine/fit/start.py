@@ -141,7 +141,9 @@ def _start_aligned(path: Path, scene: Scene, config: FitConfig, listener: Listen
     doubt = "; it may be another object or pose, look at the result" if found.doubtful else ""
     Stage(listener, "start", 1).update(1, overlap + doubt, iou=found.iou)
     pixel = float(view.position.norm() / view.K[0, 0])
-    wanted = max(config.gaussians, int(found.area / (SPACING * pixel) ** 2))
+    wanted = config.gaussians
+    if not config.densify_times:  # else densification adds what is missing
+        wanted = max(wanted, int(found.area / (SPACING * pixel) ** 2))
     points = torch.from_numpy(found.points[:wanted]).to(scene.device)
     sigma = splat_sigma(found.area, len(points)) if found.area > 0 else _spacing(found.points)
     sigmas = torch.full((len(points),), max(sigma, 1e-4), device=scene.device)

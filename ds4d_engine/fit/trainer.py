@@ -16,6 +16,7 @@ import torch
 
 from .. import __version__
 from ..data import Dataset
+from ..motion import Motion
 from ..motion.nodes import NodeMotion
 from ..raster import backends, set_threads
 from ..raster.warmup import warm_up
@@ -46,7 +47,7 @@ from .model import (
 from .observed import observed_gaussians
 from .reveal import Revealer
 from .scene import Scene
-from .schedule import Clock, decay_learning_rates, draw, time_window
+from .schedule import Clock, Window, decay_learning_rates, draw, time_window
 from .splats import clamp_colors, create_optimizers, create_parameters
 from .start import start_gaussians
 from .views import GeneratedViews
@@ -94,27 +95,14 @@ def fit(
     guidance = Guidance(scene, config, allow_download, listener)
     features = clip_features(scene, config, listener, allow_download=allow_download)
     motion = build_motion_model(scene, config, features, listener).to(device)
-    parameters = create_parameters(start_gaussians(scene, config, listener), config, motion)
-    groups = motion.network_groups()
-    views = GeneratedViews(scene, config).to(device)
-    state = FitState(
-        parameters=parameters,
-        optimizers=create_optimizers(parameters, config, motion),
-        motion=motion,
-        network_optimizer=torch.optim.Adam(groups, eps=1e-15, fused=True) if groups else None,
-        densifier=Densifier(config),
-        revealer=Revealer(config),
-        views=views,
-        pose_optimizer=views.optimizer(),
-        rng=np.random.default_rng(config.seed),
-    )
+    state = _first_state(scene, config, motion, listener)
     checkpoint, key = checkpoint_path(output), dataset_key(dataset)
     if resume:
         load_checkpoint(checkpoint, state, config, key)
         repeat_refresh(state)
     else:
         refresh_motion(state, features, config.backend)
-        motion.start(parameters, listener)
+        motion.start(state.parameters, listener)
 
     def keep() -> None:
         save_checkpoint(checkpoint, state, config, key)
@@ -122,7 +110,8 @@ def fit(
     def refresh(grown: bool) -> None:
         refresh_motion(state, features, config.backend, grown=grown)
 
-    stopped = _optimise(scene, state, config, guidance, listener, should_stop, keep, refresh)
+    losses = Losses(scene, state, config, guidance)
+    stopped = _optimise(losses, listener, should_stop, keep, refresh)
     keep()
     told = Told(
         dynamic_scores(state.parameters, features, scene.middle, config),
@@ -137,24 +126,37 @@ def fit(
     return FitResult(output, stopped, summary)
 
 
+def _first_state(scene: Scene, config: FitConfig, motion: Motion, listener: Listener) -> FitState:
+    parameters = create_parameters(start_gaussians(scene, config, listener), config, motion)
+    groups = motion.network_groups()
+    views = GeneratedViews(scene, config).to(scene.device)
+    return FitState(
+        parameters=parameters,
+        optimizers=create_optimizers(parameters, config, motion),
+        motion=motion,
+        network_optimizer=torch.optim.Adam(groups, eps=1e-15, fused=True) if groups else None,
+        densifier=Densifier(config),
+        revealer=Revealer(config),
+        views=views,
+        pose_optimizer=views.optimizer(),
+        rng=np.random.default_rng(config.seed),
+    )
+
+
 def _optimise(
-    scene: Scene,
-    state: FitState,
-    config: FitConfig,
-    guidance: Guidance,
+    losses: Losses,
     listener: Listener,
     should_stop: Callable[[], bool],
     keep: Callable[[], None],
     refresh: Callable[[bool], None],
 ) -> bool:
     """Run the loop from the state's step to the end of the budget; return whether it stopped."""
+    scene, state, config = losses.scene, losses.state, losses.config
     clock = Clock(config, state.step, state.elapsed)
     stage = Stage(listener, "fit", 1.0)
     optimizers = [*all_optimizers(state).values()]
     initial = [[group["lr"] for group in optimizer.param_groups] for optimizer in optimizers]
     motion, parameters = state.motion, state.parameters
-    losses = Losses(scene, state, config, guidance)
-    pixels = pixels_per_unit(scene)
     saved = time.monotonic()
 
     while not clock.done:
@@ -176,23 +178,7 @@ def _optimise(
         with torch.no_grad():
             clamp_colors(parameters)
             motion.constrain(parameters)
-        if state.densifier.due(part):
-            weights = motion.densify_weights(parameters)
-            state.densifier.grow_and_prune(parameters, state.optimizers, weights)
-            refresh(True)
-        elif state.revealer.due(part):
-            assert isinstance(motion, NodeMotion)
-            state.revealer.reveal(parameters, state.optimizers, motion, scene, window)
-            refresh(True)
-        elif motion.refresh_interval and state.step % motion.refresh_interval == 0:
-            refresh(False)
-        if (
-            look.moving
-            and state.settled < len(SETTLE_PARTS)
-            and part >= SETTLE_PARTS[state.settled]
-        ):
-            motion.settle(parameters, pixels)
-            state.settled += 1
+        _tend(losses, window, part, moving, refresh)
 
         clock.step += 1
         state.step, state.elapsed = clock.step, clock.elapsed
@@ -203,6 +189,27 @@ def _optimise(
         if should_stop():
             return True
     return False
+
+
+def _tend(
+    losses: Losses, window: Window, part: float, moving: bool, refresh: Callable[[bool], None]
+) -> None:
+    """Add and remove Gaussians, renew caches and take small motions away, where it is time."""
+    scene, state = losses.scene, losses.state
+    motion, parameters = state.motion, state.parameters
+    if state.densifier.due(part):
+        weights = motion.densify_weights(parameters)
+        state.densifier.grow_and_prune(parameters, state.optimizers, weights)
+        refresh(True)
+    elif state.revealer.due(part):
+        assert isinstance(motion, NodeMotion)
+        state.revealer.reveal(parameters, state.optimizers, motion, scene, window)
+        refresh(True)
+    elif motion.refresh_interval and state.step % motion.refresh_interval == 0:
+        refresh(False)
+    if moving and state.settled < len(SETTLE_PARTS) and part >= SETTLE_PARTS[state.settled]:
+        motion.settle(parameters, pixels_per_unit(scene))
+        state.settled += 1
 
 
 def _device(config: FitConfig) -> torch.device:
