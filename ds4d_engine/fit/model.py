@@ -20,6 +20,7 @@ from ..priors.extractors import build_extractor
 from ..sampling import TokenSampler, sample_scores, visible_views
 from ..seam.errors import DatasetError
 from ..seam.events import Listener
+from ..single.key_frame import choose_key_frame
 from ..single.tracks import track_pixels
 from .checkpoint import FitState
 from .config import FitConfig
@@ -37,10 +38,10 @@ def normalised_scene(dataset: Dataset, config: FitConfig, device: torch.device) 
         raise DatasetError(
             f"{dataset.name} has no training pictures; hold out fewer cameras or check its files."
         )
-    if (
-        dataset.source == "clip"
-    ):  # its cameras stand around the origin, its subject in the unit ball
-        return build_scene(dataset, config.blend, np.zeros(3), 1.0, device)
+    if dataset.source == "clip":
+        # its cameras stand around the origin, its subject in the unit ball
+        key = choose_key_frame(dataset.images[0]) if config.motion == "nodes" else None
+        return build_scene(dataset, config.blend, np.zeros(3), 1.0, device, key)
     center, radius = scene_bounds(dataset)
     scene = build_scene(dataset, config.blend, center, radius, device)
     if not dataset.has_alpha:

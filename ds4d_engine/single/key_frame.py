@@ -7,24 +7,37 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-CENTRAL = (0.25, 0.75)
+from .tracks import reach
+
+CENTRAL = (0.3, 0.7)
 """Part of the clip a key frame is taken from: tracks grow longer, and worse, towards its ends."""
-WORTH = 1.03
-"""How much longer than the middle frame's the best outline must be."""
+CANDIDATES = 5
+TARGETS = 8
+"""Frames to which flow should lead from a key frame."""
+WORTH = 1.15
+"""How much better than the middle frame another must be."""
 
 
-def choose_key_frame(alphas: NDArray[np.uint8]) -> int:
-    """Return the frame in the middle half of a clip, [T, H, W], whose outline is longest.
+def choose_key_frame(pictures: NDArray[np.uint8]) -> int:
+    """Return the frame near the middle of a clip, uint8 [T, H, W, 4], to build a shape from.
 
-    Arms that hang free of a body, and legs apart, make an outline long; each such part then gets
-    a shape of its own. The middle frame is kept unless another is clearly better.
+    Its outline should be long, since arms that hang free of a body and legs apart make it long,
+    and each such part then gets a shape of its own; and optical flow should lead from it to the
+    frames of the clip. The middle frame is kept unless another is clearly better.
     """
-    frames = len(alphas)
+    frames = len(pictures)
     middle = frames // 2
-    low, high = round(CENTRAL[0] * (frames - 1)), round(CENTRAL[1] * (frames - 1))
-    lengths = {frame: outline_length(alphas[frame]) for frame in range(low, high + 1)}
-    best = max(lengths, key=lambda frame: (lengths[frame], -abs(frame - middle)))
-    return best if lengths[best] > WORTH * lengths.get(middle, 0.0) else middle
+    low, high = CENTRAL[0] * (frames - 1), CENTRAL[1] * (frames - 1)
+    spread = np.linspace(low, high, CANDIDATES).round().astype(int)
+    candidates = [middle, *(int(frame) for frame in spread if frame != middle)]
+    targets = np.linspace(0, frames - 1, TARGETS).round().astype(int)
+    reached = reach(pictures, candidates, [int(frame) for frame in targets])
+    scores = [
+        outline_length(pictures[frame, ..., 3]) * trust
+        for frame, trust in zip(candidates, reached, strict=True)
+    ]
+    best = int(np.argmax(scores))
+    return candidates[best] if scores[best] > WORTH * scores[0] else middle
 
 
 def outline_length(alpha: NDArray[np.uint8]) -> float:

@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import cv2
@@ -76,6 +77,18 @@ def track_pixels(pictures: NDArray[np.uint8], key: int, listener: Listener = sil
             stage.update(2 * done)
     stage.update(2 * frames)
     return Tracks(start, places, confidence)
+
+
+def reach(pictures: NDArray[np.uint8], keys: Sequence[int], targets: Sequence[int]) -> list[float]:
+    """Return, for each of the frames `keys`, how well flow leads from it to `targets`, 0..1."""
+    flow = _Flow(pictures)
+    found = []
+    for key in keys:
+        rows, columns = np.nonzero(pictures[key, ..., 3] > 127)
+        start = np.stack([columns + 0.5, rows + 0.5], 1).astype(np.float32)
+        trust = [flow.follow(start, key, frame)[1].mean() for frame in targets if frame != key]
+        found.append(float(np.mean(trust)) if len(start) and trust else 0.0)
+    return found
 
 
 class _Flow:
