@@ -120,6 +120,21 @@ def dataset_options(arguments: argparse.Namespace) -> dict[str, Any]:
     return {name: value for name in names if (value := getattr(arguments, name)) is not None}
 
 
+def check_output(path: Path) -> None:
+    """Refuse a file that could not be written, before hours are spent on what goes into it.
+
+    Raises:
+        ConfigError: its folder is missing or may not be written to, or it is a folder itself.
+    """
+    folder = path.parent
+    if not folder.is_dir():
+        raise ConfigError(f"The output's folder {folder} does not exist; make it first.")
+    if path.is_dir():
+        raise ConfigError(f"The output {path} is a folder; name a file.")
+    if not os.access(folder, os.W_OK | os.X_OK):
+        raise ConfigError(f"The output's folder {folder} cannot be written to; choose another.")
+
+
 def write_json(target: str, document: Any) -> None:
     """Write JSON to a file, whole or not at all, or to stdout for "-".
 

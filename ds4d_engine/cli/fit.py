@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING, Any
 from ..seam.errors import ConfigError, DS4DError
 from ..seam.events import Failure, Result, to_json_line
 from . import settings
-from .arguments import add_progress
+from .arguments import add_progress, check_output
 from .sources import add_source_options, names_clip, no_views, read_source
 
 if TYPE_CHECKING:
@@ -90,6 +90,7 @@ def _fit(arguments: argparse.Namespace) -> FitResult:
     config = FitConfig.preset_named(arguments.preset, kind).replace(**changes)
     if arguments.output.suffix.lower() != ".ds4d":
         raise ConfigError(f"The output {arguments.output} must end in .ds4d.")
+    check_output(arguments.output)
 
     from ..console import progress_listener
     from ..fit import fit

@@ -7,6 +7,7 @@ import dataclasses
 import hashlib
 import json
 import os
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -67,7 +68,11 @@ def dataset_key(dataset: Dataset) -> str:
 
 
 def save_checkpoint(path: Path, state: FitState, config: FitConfig, dataset: str) -> None:
-    """Write a checkpoint; the old one stays until the new one is whole."""
+    """Write a checkpoint; the old one stays until the new one is whole.
+
+    Raises:
+        EngineError: it cannot be written.
+    """
     tensors: dict[str, Tensor] = {"torch_rng": torch.get_rng_state()}
     tensors |= {f"parameter.{name}": value.detach() for name, value in state.parameters.items()}
     for name, value in state.motion.state_dict().items():
@@ -96,10 +101,15 @@ def save_checkpoint(path: Path, state: FitState, config: FitConfig, dataset: str
         "rng": json.dumps(state.rng.bit_generator.state),
     }
     part = path.with_name(path.name + ".part")
-    save_file(
-        {k: v.detach().cpu().contiguous().clone() for k, v in tensors.items()}, part, metadata
-    )
-    os.replace(part, path)
+    stored = {k: v.detach().cpu().contiguous().clone() for k, v in tensors.items()}
+    try:
+        save_file(stored, part, metadata)
+        os.replace(part, path)
+    except (SafetensorError, OSError) as error:
+        raise EngineError(f"Cannot write the checkpoint {path} ({error}).") from error
+    finally:
+        with suppress(OSError):
+            part.unlink(missing_ok=True)
 
 
 def load_checkpoint(path: Path, state: FitState, config: FitConfig, dataset: str) -> None:

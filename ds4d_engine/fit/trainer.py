@@ -50,6 +50,7 @@ from .scene import Scene
 from .schedule import Clock, Window, decay_learning_rates, draw, time_window
 from .splats import clamp_colors, create_optimizers, create_parameters
 from .start import start_gaussians
+from .strays import without_strays
 from .views import GeneratedViews
 
 SETTLE_PARTS = (0.5, 0.75)  # parts of the fit at which small motions are taken away
@@ -113,6 +114,8 @@ def fit(
     losses = Losses(scene, state, config, guidance)
     stopped = _optimise(losses, listener, should_stop, keep, refresh)
     keep()
+    if isinstance(motion, NodeMotion):
+        state.parameters = without_strays(state.parameters, motion, scene)
     told = Told(
         dynamic_scores(state.parameters, features, scene.middle, config),
         observed_gaussians(state.parameters, motion, scene, config.backend, listener),

@@ -11,6 +11,7 @@ import cv2
 import numpy as np
 import pytest
 from PIL import Image
+from safetensors import SafetensorError
 
 from ds4d_engine.cli import COMMANDS, main
 from ds4d_engine.seam import Failure, from_json_line, read_asset
@@ -272,3 +273,45 @@ def test_an_asset_that_is_there_survives_a_full_disk(
     assert "No space left" in error_of(capsys, *words)
     assert output.read_bytes() == before
     assert not [path for path in tmp_path.iterdir() if "part" in path.name]
+
+
+@pytest.mark.parametrize(
+    ("output", "expected"),
+    [
+        ("missing/clip.ds4d", "missing does not exist"),
+        ("clip.txt/clip.ds4d", "clip.txt does not exist"),
+        ("folder.ds4d", "is a folder"),
+    ],
+)
+def test_an_output_that_cannot_be_written_is_refused_before_anything_is_read(
+    output: str, expected: str, tmp_path: Path, capsys: Capture
+) -> None:
+    (tmp_path / "clip.txt").write_text("a file")
+    (tmp_path / "folder.ds4d").mkdir()
+    before = sorted(tmp_path.rglob("*"))
+    message = error_of(capsys, "fit", tmp_path / "missing.mp4", "-o", tmp_path / output)
+    assert expected in message
+    assert sorted(tmp_path.rglob("*")) == before
+
+
+def test_a_folder_without_permission_is_named(
+    tmp_path: Path, capsys: Capture, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(os, "access", lambda path, mode: False)  # root may write anywhere
+    message = error_of(capsys, "fit", tmp_path / "missing.mp4", "-o", tmp_path / "a.ds4d")
+    assert f"{tmp_path} cannot be written to" in message
+
+
+def test_a_disk_that_is_full_when_the_checkpoint_is_written_is_one_sentence(
+    tmp_path: Path, capsys: Capture, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    clip, output = clip_of("pictures", tmp_path), tmp_path / "clip.ds4d"
+
+    def full(tensors: object, path: Path, metadata: object) -> None:
+        path.write_bytes(b"a part of it")
+        raise SafetensorError("I/O error: No space left on device (os error 28)")
+
+    monkeypatch.setattr("ds4d_engine.fit.checkpoint.save_file", full)
+    message = error_of(capsys, "fit", clip, "-o", output, *SMALL, "--progress", "none")
+    assert f"{output}.checkpoint" in message and "No space left" in message
+    assert [path.name for path in tmp_path.iterdir()] == ["clip"]
