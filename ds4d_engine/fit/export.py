@@ -42,7 +42,8 @@ def export_asset(
     gate = parameters.get("motion_gate")
     moving = torch.ones_like(told.scores, dtype=torch.bool) if gate is None else gate > 0
     frame_count = scene.frame_count
-    canonical = _gaussians(parameters, activate(parameters, None, 0.0), told, scene)
+    at_middle = activate(parameters, motion, float(scene.times[scene.middle]))
+    canonical = _gaussians(parameters, at_middle, told, scene)
     times = np.linspace(0, 1, frame_count) if frame_count > 1 else np.zeros(1)
     baked = [
         _placed(activate(parameters, motion, float(time)), scene, moving.cpu()) for time in times

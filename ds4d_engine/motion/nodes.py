@@ -217,9 +217,17 @@ class NodeMotion(Motion):
         sizes.copy_(mean.clamp(low, high).expand_as(sizes))
         parameters["opacities"].clamp_(-3, 6)
 
+    @torch.no_grad()
     def settle(self, parameters: Mapping[str, Tensor], pixels_per_unit: float) -> None:
-        """Close the gate of every Gaussian that neither moves nor changes colour."""
-        close_still_gates(self, parameters, self.times, self.gate_pixels / pixels_per_unit)
+        """Close the gate of every Gaussian that neither moves nor changes colour.
+
+        Nodes are free in the canonical frame too, so that what is still may be so beside its
+        canonical place: it is put where it is on average.
+        """
+        moved = [self(parameters, float(time)).d_means for time in self.times]
+        rest = torch.stack(moved).mean(0)
+        reach = self.gate_pixels / pixels_per_unit
+        close_still_gates(self, parameters, self.times, reach, rest)
 
     def regularisation(self, splats: Mapping[str, Tensor], fade: float = 1.0) -> Tensor:
         """Return rigidity, steadiness, flatness, tracks, and what keeps surfaces whole."""
@@ -377,6 +385,7 @@ class NodeMotion(Motion):
                 parameter.grad[self.middle] = 0  # there nodes rest
             optimizer.step()
             stage.update(step + 1)
+        optimizer.zero_grad()  # the fit's own optimiser must not step along the last of these
 
     def _nearest_frame(self, time: float) -> int:
         return int(np.abs(self.times - time).argmin())

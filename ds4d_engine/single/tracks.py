@@ -85,9 +85,12 @@ def reach(pictures: NDArray[np.uint8], keys: Sequence[int], targets: Sequence[in
     found = []
     for key in keys:
         rows, columns = np.nonzero(pictures[key, ..., 3] > 127)
+        if not len(rows):  # the subject is not there, and OpenCV samples no empty list
+            found.append(0.0)
+            continue
         start = np.stack([columns + 0.5, rows + 0.5], 1).astype(np.float32)
         trust = [flow.follow(start, key, frame)[1].mean() for frame in targets if frame != key]
-        found.append(float(np.mean(trust)) if len(start) and trust else 0.0)
+        found.append(float(np.mean(trust)) if trust else 0.0)
     return found
 
 
