@@ -161,6 +161,10 @@ class FitConfig:
             raise ConfigError("static_part, window_part and 1 must ascend; change one of them.")
         if not 0 <= self.densify_start <= self.densify_stop <= 1:
             raise ConfigError("densify_start, densify_stop and 1 must ascend; change one of them.")
+        if self.motion == "nodes" and self.backend == "gsplat":
+            raise ConfigError(
+                "A clip of one camera is fitted on the CPU (motion=nodes); use backend auto or cpu."
+            )
         if self.sh_degree > 3:
             raise ConfigError(f"sh_degree must be 0 to 3 (it is {self.sh_degree}).")
         for name in ("lr_final", "prior_final"):

@@ -216,7 +216,12 @@ def _tend(
 
 
 def _device(config: FitConfig) -> torch.device:
-    """Return where the fit runs: CUDA when gsplat is asked for or works, else the CPU."""
+    """Return where the fit runs: CUDA when gsplat is asked for or works, else the CPU.
+
+    Nodes move on the CPU only: their kernels are compiled for it.
+    """
+    if config.motion == "nodes":
+        return torch.device("cpu")
     if config.backend == "gsplat" or (config.backend == "auto" and backends()["gsplat"] == "ok"):
         return torch.device("cuda")
     return torch.device("cpu")

@@ -3,7 +3,7 @@
 
 One camera cannot tell how a single Gaussian moves in depth. Nodes make neighbours move alike and
 carry along what the camera never sees; priors keep them near the picture plane. DSFD's dynamic
-score keeps still what looks still, TSSF's fused features help to tell apart what moves differently.
+score, fused by TSSF, says how much it takes to believe that a Gaussian moves at all.
 """
 
 from __future__ import annotations
@@ -94,7 +94,7 @@ class NodeMotion(Motion):
         """Set up `nodes` nodes that rest until `start` places them.
 
         `tracks` are those of the features' first view; `color_knots` is the number of control
-        points of a Gaussian's colour over the clip, 0 for a colour that stays.
+        points, at least 4, of a Gaussian's colour and opacity over the clip.
         """
         super().__init__()
         assert clip.features is not None
@@ -227,7 +227,9 @@ class NodeMotion(Motion):
         moved = [self(parameters, float(time)).d_means for time in self.times]
         rest = torch.stack(moved).mean(0)
         reach = self.gate_pixels / pixels_per_unit
+        before = parameters["means"].clone()
         close_still_gates(self, parameters, self.times, reach, rest)
+        parameters["motion_anchor"] += parameters["means"] - before
 
     def regularisation(self, splats: Mapping[str, Tensor], fade: float = 1.0) -> Tensor:
         """Return rigidity, steadiness, flatness, tracks, and what keeps surfaces whole."""
