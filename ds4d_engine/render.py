@@ -12,6 +12,7 @@ import numpy as np
 import numpy.typing as npt
 import torch
 
+from .data.orbit import orbit_rotation
 from .photometric import decode_srgb, encode_srgb
 from .raster import backends, rasterize
 from .seam.asset import Asset, Gaussians
@@ -192,19 +193,9 @@ def orbit_camera(
     Azimuth 0 looks along +Y from the front (-Y) and grows counter-clockwise seen from above;
     `fov_degrees` is the angle of the picture's shorter side.
     """
-    azimuth, elevation = math.radians(azimuth_degrees), math.radians(elevation_degrees)
-    away = np.array(
-        [
-            math.sin(azimuth) * math.cos(elevation),
-            -math.cos(azimuth) * math.cos(elevation),
-            math.sin(elevation),
-        ]
-    )
+    rotation = orbit_rotation(azimuth_degrees, elevation_degrees)
     half = math.radians(fov_degrees) / 2
-    position = bounds.center + away * bounds.radius / math.sin(half)
-    right = np.array([math.cos(azimuth), math.sin(azimuth), 0.0])
-    forward = -away
-    rotation = np.stack([right, np.cross(forward, right), forward])
+    position = bounds.center - rotation[2] * bounds.radius / math.sin(half)
     viewmat = np.eye(4)
     viewmat[:3, :3] = rotation
     viewmat[:3, 3] = -rotation @ position

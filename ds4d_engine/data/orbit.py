@@ -11,6 +11,7 @@ from __future__ import annotations
 import math
 
 import numpy as np
+from numpy.typing import NDArray
 
 from ..seam.cameras import Camera
 
@@ -30,19 +31,23 @@ def orbit_camera(
     split: str = "train",
 ) -> Camera:
     """Return a camera of `size` x `size` pixels that looks at the origin, +Z upwards in it."""
-    azimuth, elevation = math.radians(azimuth_degrees), math.radians(elevation_degrees)
-    outward = np.array(
-        [
-            math.cos(elevation) * math.sin(azimuth),
-            -math.cos(elevation) * math.cos(azimuth),
-            math.sin(elevation),
-        ]
-    )
-    right = np.array([math.cos(azimuth), math.sin(azimuth), 0.0])
-    down = np.cross(-outward, right)
     viewmat = np.eye(4)
-    viewmat[:3, :3] = np.stack([right, down, -outward])
+    viewmat[:3, :3] = orbit_rotation(azimuth_degrees, elevation_degrees)
     viewmat[2, 3] = radius
     focal = 0.5 * size / math.tan(math.radians(fovy_degrees) / 2)
     K = np.array([[focal, 0, size / 2], [0, focal, size / 2], [0, 0, 1]])
     return Camera(name, K, viewmat, size, size, split)
+
+
+def orbit_rotation(azimuth_degrees: float, elevation_degrees: float) -> NDArray[np.float64]:
+    """Return the rotation [3, 3], world to camera (OpenCV), of a camera that faces the centre."""
+    azimuth, elevation = math.radians(azimuth_degrees), math.radians(elevation_degrees)
+    forward = np.array(
+        [
+            -math.cos(elevation) * math.sin(azimuth),
+            math.cos(elevation) * math.cos(azimuth),
+            -math.sin(elevation),
+        ]
+    )
+    right = np.array([math.cos(azimuth), math.sin(azimuth), 0.0])
+    return np.stack([right, np.cross(forward, right), forward])
