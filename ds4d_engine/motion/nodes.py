@@ -387,9 +387,7 @@ class NodeMotion(Motion):
                 parameter.grad[self.middle] = 0  # there nodes rest
             optimizer.step()
             stage.update(step + 1)
-        # The last gradient stays, for the fit's own Adam to begin with. It is far larger than any
-        # that pictures give, so that nodes move with care at first: a fresh Adam would throw each
-        # frame far off along the first gradient that it sees of it.
+        optimizer.zero_grad()  # the fit's own optimiser must not step along the last of these
 
     def _nearest_frame(self, time: float) -> int:
         return int(np.abs(self.times - time).argmin())
