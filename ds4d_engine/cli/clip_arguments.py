@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from ..seam.errors import ConfigError
-from .arguments import positive
+from .arguments import add_dataset_options, add_progress, positive
 
 if TYPE_CHECKING:
     from ..clip import ClipOptions
@@ -53,6 +53,18 @@ def add_clip_options(parser: argparse.ArgumentParser) -> None:
         metavar="ONNX",
         help="a segmentation model that you have, for the package rembg",
     )
+
+
+def add_clip_command(parser: argparse.ArgumentParser, command: str, output: str) -> None:
+    """Add what a command has that reads a clip and writes a new folder, called `output`."""
+    parser.usage = f"ds4d {command} CLIP -o {output} [options]"
+    parser.add_argument("clip", type=Path, metavar="CLIP", help="a video or a folder of pictures")
+    parser.add_argument(
+        "-o", "--output", type=Path, required=True, metavar=output, help="new folder to write"
+    )
+    add_clip_options(parser)
+    add_dataset_options(parser)
+    add_progress(parser)
 
 
 def clip_options(arguments: argparse.Namespace) -> ClipOptions:

@@ -4,21 +4,12 @@
 from __future__ import annotations
 
 import argparse
-from pathlib import Path
 
-from .arguments import add_dataset_options, add_progress
-from .clip_arguments import add_clip_options, clip_options
+from .clip_arguments import add_clip_command, clip_options
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    parser.usage = "ds4d mask CLIP -o MASKS [options]"
-    parser.add_argument("clip", type=Path, metavar="CLIP", help="a video or a folder of pictures")
-    parser.add_argument(
-        "-o", "--output", type=Path, required=True, metavar="MASKS", help="new folder to write"
-    )
-    add_clip_options(parser)
-    add_dataset_options(parser)
-    add_progress(parser)
+    add_clip_command(parser, "mask", "MASKS")
 
 
 def run(arguments: argparse.Namespace) -> int:

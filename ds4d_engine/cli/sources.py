@@ -54,13 +54,11 @@ def read_source(
     """
     if not names_clip(arguments.dataset):
         return _read_dataset(arguments, listener, holdout)
-    if arguments.max_side is not None:
-        raise ConfigError("--max-side is for datasets of several cameras; a clip takes --size.")
     from ..clip import load_clip
     from ..views.provider import build_provider
 
-    provider = build_provider(view_options(arguments))
     options = clip_options(arguments)
+    provider = build_provider(view_options(arguments))
     if size is not None and arguments.size is None:
         options = replace(options, size=size)
     # A generator sees more in a larger picture than the fit is made at.

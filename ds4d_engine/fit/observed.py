@@ -13,6 +13,7 @@ from torch import Tensor
 from ..motion import Motion
 from ..raster import rasterize
 from ..raster.conventions import LOW_PASS
+from ..raster.oracle import rotation_matrices
 from ..sampling import NEAR, visible_views
 from ..seam.cameras import Camera
 from ..seam.events import Listener, Stage, silent
@@ -87,22 +88,11 @@ def shown_share(splats: Splats, camera: Camera, backend: str) -> Tensor:
     slopes = torch.zeros(len(depth), 2, 3, device=depth.device)  # of pixels by camera axes
     slopes[:, 0, 0], slopes[:, 1, 1] = K[0, 0] / depth, K[1, 1] / depth
     slopes[:, :, 2] = -local[:, :2] * K.diagonal()[:2] / depth[:, None] ** 2
-    axes = viewmat[:3, :3] @ rotations_of(splats.quats) * splats.scales[:, None]
+    axes = viewmat[:3, :3] @ rotation_matrices(splats.quats) * splats.scales[:, None]
     spread = slopes @ axes
     variance = spread @ spread.transpose(1, 2) + LOW_PASS * torch.eye(2, device=depth.device)
     area = 2 * math.pi * torch.linalg.det(variance).clamp_min(1e-12).sqrt()
     return added[:, 0] / (splats.opacities * area).clamp_min(1e-6)
-
-
-def rotations_of(quats: Tensor) -> Tensor:
-    """Return the rotations [N, 3, 3] of wxyz quaternions [N, 4] of any length."""
-    w, x, y, z = torch.nn.functional.normalize(quats, dim=-1).unbind(-1)
-    entries = [
-        *(1 - 2 * (y * y + z * z), 2 * (x * y - w * z), 2 * (x * z + w * y)),
-        *(2 * (x * y + w * z), 1 - 2 * (x * x + z * z), 2 * (y * z - w * x)),
-        *(2 * (x * z - w * y), 2 * (y * z + w * x), 1 - 2 * (x * x + y * y)),
-    ]
-    return torch.stack(entries, -1).view(-1, 3, 3)
 
 
 def _frames(scene: Scene, sources: np.ndarray) -> list[int]:

@@ -21,10 +21,12 @@ from torch.nn import Parameter
 from ..metrics import composite_source
 from ..motion.nodes import NodeMotion
 from ..photometric import encode_srgb
+from ..raster import Render
 from ..sampling import project
+from ..single.surface import unproject
 from ..spherical_harmonics import SH_C0
 from .config import FitConfig
-from .scene import Scene, View
+from .scene import Scene
 from .schedule import Window
 from .splats import activate, render_view
 
@@ -67,34 +69,40 @@ class Revealer:
         frames = [frame for frame in range(*window) if scene.present[frame, 0]]
         step = -(-len(frames) // LOOKED_AT)
         frames = frames[self.done % step :: step]
-        errors = {frame: _errors(parameters, motion, scene, frame)[0] for frame in frames}
-        worst = max(frames, key=lambda frame: float(np.square(errors[frame]).sum()))
-        error, depths = _errors(parameters, motion, scene, worst)
+        looks = {frame: _look(parameters, motion, scene, frame) for frame in frames}
+        worst = max(frames, key=lambda frame: float(np.square(looks[frame][0]).sum()))
+        error, render = looks[worst]
         rows, columns = _worst_pixels(error, budget)
         if not len(rows):
             return 0
+        depths = _surface_depths(render)
         born = _born(parameters, motion, scene, worst, rows, columns, depths)
         _append(parameters, optimizers, born)
         return len(rows)
 
 
-def _errors(
+def _look(
     parameters: Mapping[str, Tensor], motion: NodeMotion, scene: Scene, frame: int
-) -> tuple[np.ndarray, np.ndarray]:
-    """Return the error [H, W] inside the silhouette, and the surface's depth [H, W]."""
+) -> tuple[np.ndarray, Render]:
+    """Return the error [H, W] inside the silhouette, and the render that has it."""
     view, picture = scene.views[0], scene.pictures[0][frame]
     splats = activate(parameters, motion, float(scene.times[frame]))
     render = render_view(parameters, splats, view, blend=scene.blend, backend="auto", depth=True)
-    assert render.depths is not None
     image = render.colors + (1 - render.alphas)[..., None]
     image = encode_srgb(image) if scene.blend == "linear" else image
     source = composite_source(picture, 1.0, scene.blend)
     error = np.abs(image.numpy() - source).mean(-1)
-    error = ndi.gaussian_filter(error, BLUR) * (picture[..., 3] > 127)
+    return ndi.gaussian_filter(error, BLUR) * (picture[..., 3] > 127), render
+
+
+def _surface_depths(render: Render) -> np.ndarray:
+    """Return a render's depth [H, W]; where it draws little, that of the nearest pixel."""
+    assert render.depths is not None
     alphas = render.alphas.numpy()
     nearest = ndi.distance_transform_edt(alphas < 0.5, return_distances=False, return_indices=True)
     depths = render.depths.numpy() / np.maximum(alphas, 1e-10)
-    return error, depths[nearest[0], nearest[1]]
+    surface: np.ndarray = depths[nearest[0], nearest[1]]
+    return surface
 
 
 def _worst_pixels(error: np.ndarray, budget: int) -> tuple[np.ndarray, np.ndarray]:
@@ -114,9 +122,10 @@ def _born(
     depths: np.ndarray,
 ) -> dict[str, Tensor]:
     """Return the new Gaussians' tensors, named like the parameters."""
-    view, time = scene.views[0], float(scene.times[frame])
+    time = float(scene.times[frame])
     depth = depths[rows, columns] - LIFTED * motion.pixel
-    points = _unproject(view, rows, columns, depth)
+    pixels = np.stack([columns + 0.5, rows + 0.5])
+    points = torch.from_numpy(unproject(pixels, depth, scene.views[0].camera))
     now = activate(parameters, motion, time).means.numpy()
     parents = torch.from_numpy(cKDTree(now).query(points.numpy())[1])
     born = {name: value[parents].clone() for name, value in parameters.items()}
@@ -131,13 +140,6 @@ def _born(
     born["motion_colors"] = torch.zeros_like(born["motion_colors"])
     born["motion_fade"] = _fade(born, motion, scene, frame, colors)
     return born
-
-
-def _unproject(view: View, rows: np.ndarray, columns: np.ndarray, depth: np.ndarray) -> Tensor:
-    pixels = np.stack([columns + 0.5, rows + 0.5, np.ones(len(rows))])
-    local = np.linalg.solve(view.camera.K, pixels).T * depth[:, None]
-    pose = view.camera.camtoworld
-    return torch.from_numpy((local @ pose[:3, :3].T + pose[:3, 3]).astype(np.float32))
 
 
 def _fade(

@@ -28,6 +28,7 @@ import torch
 from torch import Tensor, nn
 
 from ..raster import Render
+from ..raster.oracle import rotation_matrices
 from .config import FitConfig
 from .scene import Scene
 from .splats import Splats, composite
@@ -133,7 +134,7 @@ class GeneratedViews(nn.Module):
         if pose is None:
             return splats
         turn = _quaternion(pose[:3])
-        means = splats.means @ _matrix(turn).T + pose[3:]
+        means = splats.means @ rotation_matrices(turn[None])[0].T + pose[3:]
         return splats._replace(means=means, quats=splats.quats @ _left_product(turn).T)
 
     def prior(self, view: int) -> Tensor | None:
@@ -168,17 +169,6 @@ def _quaternion(turn: Tensor) -> Tensor:
     """Return the wxyz quaternion [4] of a rotation vector [3] in radians."""
     angle = (turn.square().sum() + 1e-16).sqrt()
     return torch.cat([torch.cos(angle / 2)[None], turn * (torch.sin(angle / 2) / angle)])
-
-
-def _matrix(quaternion: Tensor) -> Tensor:
-    """Return the rotation [3, 3] of a unit quaternion."""
-    w, x, y, z = quaternion.unbind()
-    rows = [
-        torch.stack([1 - 2 * (y * y + z * z), 2 * (x * y - w * z), 2 * (x * z + w * y)]),
-        torch.stack([2 * (x * y + w * z), 1 - 2 * (x * x + z * z), 2 * (y * z - w * x)]),
-        torch.stack([2 * (x * z - w * y), 2 * (y * z + w * x), 1 - 2 * (x * x + y * y)]),
-    ]
-    return torch.stack(rows)
 
 
 def _left_product(quaternion: Tensor) -> Tensor:

@@ -82,10 +82,18 @@ def _unproject(
     distance = float(np.linalg.norm(camera.position))
     cell = distance / camera.K[0, 0] * shrink
     depth = distance + place * cell
-    pixels = np.stack([(columns + 0.5) * shrink, (rows + 0.5) * shrink, np.ones(len(rows))], 1)
-    local = np.linalg.solve(camera.K, pixels.T).T * depth[:, None]
+    pixels = np.stack([(columns + 0.5) * shrink, (rows + 0.5) * shrink])
+    return unproject(pixels, depth, camera), cell
+
+
+def unproject(
+    pixels: NDArray[np.floating], depth: NDArray[np.floating], camera: Camera
+) -> FloatArray:
+    """Return the world points [N, 3] at pixels [2, N], centres at +0.5, and depths [N]."""
+    homogeneous = np.concatenate([pixels, np.ones((1, pixels.shape[1]))])
+    local = np.linalg.solve(camera.K, homogeneous).T * depth[:, None]
     pose = camera.camtoworld
-    return (local @ pose[:3, :3].T + pose[:3, 3]).astype(np.float32), cell
+    return (local @ pose[:3, :3].T + pose[:3, 3]).astype(np.float32)
 
 
 def _colors(picture: NDArray[np.uint8], inside: Mask) -> tuple[FloatArray, FloatArray]:
