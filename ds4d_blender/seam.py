@@ -8,9 +8,9 @@ the add-on. Nothing else in the add-on imports the engine.
 # ruff: noqa: F401
 
 if (__package__ or "").startswith("bl_ext."):
-    from .ds4d_engine.seam import asset, cameras, errors, events
+    from .ds4d_engine.seam import asset, cameras, commands, errors, events
 else:
-    from ds4d_engine.seam import asset, cameras, errors, events
+    from ds4d_engine.seam import asset, cameras, commands, errors, events
 
 Asset = asset.Asset
 Gaussians = asset.Gaussians

@@ -6,11 +6,15 @@ Needs numpy and the standard library only, and may be copied elsewhere whole.
 
 from .asset import Asset, Gaussians, Motion, read_asset, write_asset
 from .cameras import Camera
+from .commands import Command, Do, command_from_json_line, command_to_json_line, common_version
 from .errors import AssetError, ConfigError, DatasetError, DS4DError, EngineError
 from .events import (
     Event,
     Failure,
+    Heartbeat,
+    Hello,
     Listener,
+    Preview,
     Progress,
     Result,
     Stage,
@@ -23,18 +27,26 @@ __all__ = [
     "Asset",
     "AssetError",
     "Camera",
+    "Command",
     "ConfigError",
     "DS4DError",
     "DatasetError",
+    "Do",
     "EngineError",
     "Event",
     "Failure",
     "Gaussians",
+    "Heartbeat",
+    "Hello",
     "Listener",
     "Motion",
+    "Preview",
     "Progress",
     "Result",
     "Stage",
+    "command_from_json_line",
+    "command_to_json_line",
+    "common_version",
     "from_json_line",
     "read_asset",
     "silent",

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""What a long-running engine says: progress, a result or an error, one JSON line each."""
+"""What a long-running engine says: progress, previews, a result or an error, one JSON line each."""
 
 from __future__ import annotations
 
@@ -42,16 +42,56 @@ class Result:
 
 @dataclass(frozen=True)
 class Failure:
-    """Report why the engine stopped, as one sentence; ``error`` is the error's class name."""
+    """Report why the engine stopped, as one sentence.
+
+    ``error`` is the error's class name; ``resumable`` says that a checkpoint lies there to go on
+    from.
+    """
 
     message: str
     error: str = "EngineError"
+    resumable: bool = False
 
 
-Event = Progress | Result | Failure
+@dataclass(frozen=True)
+class Hello:
+    """Open a controlled run: which versions of the conversation this engine can hold."""
+
+    versions: tuple[int, ...]
+    engine: str
+    """The engine's own version."""
+
+
+@dataclass(frozen=True)
+class Heartbeat:
+    """Say that the engine is alive, every few seconds, whatever it is busy with."""
+
+    paused: bool = False
+
+
+@dataclass(frozen=True)
+class Preview:
+    """Report how the result looks so far: the files written by role, and named numbers.
+
+    Roles are "asset", a small asset, and "picture", a PNG of source and fit side by side. The next
+    preview overwrites them, each whole.
+    """
+
+    files: Mapping[str, str] = field(default_factory=dict)
+    values: Mapping[str, float] = field(default_factory=dict)
+
+
+Event = Progress | Result | Failure | Hello | Heartbeat | Preview
 Listener = Callable[[Progress], None]
 
-_KINDS: dict[str, type[Event]] = {"progress": Progress, "result": Result, "error": Failure}
+_KINDS: dict[str, type[Event]] = {
+    "progress": Progress,
+    "result": Result,
+    "error": Failure,
+    "hello": Hello,
+    "heartbeat": Heartbeat,
+    "preview": Preview,
+}
 
 
 def silent(event: Progress) -> None:
@@ -132,8 +172,10 @@ def _finite(value: Any) -> Any:
     if isinstance(value, dict):
         return {key: _finite(item) for key, item in value.items()}
     # Numpy and torch scalars arrive here too; anything that is a number becomes a plain one.
-    if isinstance(value, str) or value is None:
+    if isinstance(value, (str, bool)) or value is None:
         return value
+    if isinstance(value, tuple):
+        return [_finite(item) for item in value]
     number = float(value)
     return number if math.isfinite(number) else None
 
@@ -150,11 +192,17 @@ def _decode(content: Mapping[str, Any]) -> Event:
             str(content.get("message", "")),
             _numbers(content.get("values", {})),
         )
-    if kind == "result":
+    if kind in ("result", "preview"):
         files = {str(role): str(path) for role, path in content.get("files", {}).items()}
-        return Result(files, _numbers(content.get("values", {})))
+        values = _numbers(content.get("values", {}))
+        return Result(files, values) if kind == "result" else Preview(files, values)
     if kind == "error":
-        return Failure(str(content["message"]), str(content.get("error", "EngineError")))
+        error = str(content.get("error", "EngineError"))
+        return Failure(str(content["message"]), error, bool(content.get("resumable", False)))
+    if kind == "hello":
+        return Hello(tuple(int(v) for v in content["versions"]), str(content["engine"]))
+    if kind == "heartbeat":
+        return Heartbeat(bool(content.get("paused", False)))
     raise ValueError(kind)
 
 

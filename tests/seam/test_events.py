@@ -8,7 +8,11 @@ import pytest
 
 from ds4d_engine.seam import (
     EngineError,
+    Event,
     Failure,
+    Heartbeat,
+    Hello,
+    Preview,
     Progress,
     Result,
     Stage,
@@ -32,9 +36,13 @@ class Clock:
         Progress("fit", 0, 10),
         Result({"asset": "clip.ds4d"}, {"psnr": 31.5}),
         Failure("There is no dataset.\nTwo lines", "DatasetError"),
+        Failure("The memory is full.", "MemoryError", resumable=True),
+        Hello((1, 2), "0.1.0"),
+        Heartbeat(paused=True),
+        Preview({"asset": "clip.preview.ds4d"}, {"psnr": 21.0}),
     ],
 )
-def test_every_event_survives_its_json_line(event: Progress | Result | Failure) -> None:
+def test_every_event_survives_its_json_line(event: Event) -> None:
     line = to_json_line(event)
     assert "\n" not in line
     assert from_json_line(line) == event
