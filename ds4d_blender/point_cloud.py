@@ -19,14 +19,21 @@ _LAYOUT = {
 }
 
 
+def empty_point_cloud(name: str, count: int) -> bpy.types.PointCloud:
+    """Create a point cloud of `count` points that lie anywhere; no scene shows it yet."""
+    cloud = bpy.data.pointclouds.new(name)
+    if not count:
+        return cloud
+    if hasattr(cloud, "resize"):  # Blender 5.1 and later
+        cloud.resize(count)
+        return cloud
+    bpy.data.pointclouds.remove(cloud)
+    return _converted_from_mesh(name, count)
+
+
 def new_point_cloud(name: str, positions: NDArray[np.float32]) -> bpy.types.PointCloud:
     """Create a point cloud with points at `positions` [N,3] (object space)."""
-    cloud = bpy.data.pointclouds.new(name)
-    if hasattr(cloud, "resize"):  # Blender 5.1 and later
-        cloud.resize(len(positions))
-    else:
-        bpy.data.pointclouds.remove(cloud)
-        cloud = _converted_from_mesh(name, len(positions))
+    cloud = empty_point_cloud(name, len(positions))
     set_attribute(cloud, "position", "FLOAT_VECTOR", positions)
     return cloud
 
@@ -58,8 +65,10 @@ def attribute_values(data: bpy.types.ID, name: str) -> NDArray[np.float32]:
 def _converted_from_mesh(name: str, count: int) -> bpy.types.PointCloud:
     """Return a point cloud of `count` points in a Blender that cannot resize one.
 
-    A mesh of loose vertices goes through Mesh to Points, and the evaluated cloud is copied.
+    A mesh of loose vertices goes through Mesh to Points, and the evaluated cloud is copied. A scene
+    of its own keeps the artist's from being evaluated for it.
     """
+    scene = bpy.data.scenes.new(name)
     mesh = bpy.data.meshes.new(name)
     mesh.vertices.add(count)
     group = bpy.data.node_groups.new(name, "GeometryNodeTree")
@@ -72,16 +81,19 @@ def _converted_from_mesh(name: str, count: int) -> bpy.types.PointCloud:
     for left, right in pairwise(nodes):
         group.links.new(left.outputs[0], right.inputs[0])
     carrier = bpy.data.objects.new(name, mesh)
-    bpy.context.scene.collection.objects.link(carrier)
+    scene.collection.objects.link(carrier)
     try:
         carrier.modifiers.new(name, "NODES").node_group = group
+        layer = scene.view_layers[0]
+        layer.update()
         # The geometry set owns the evaluated cloud: it has to outlive the copy.
-        geometry = carrier.evaluated_get(bpy.context.evaluated_depsgraph_get()).evaluated_geometry()
+        geometry = carrier.evaluated_get(layer.depsgraph).evaluated_geometry()
         cloud = geometry.pointcloud.copy()
     finally:
         bpy.data.objects.remove(carrier)
         bpy.data.meshes.remove(mesh)
         bpy.data.node_groups.remove(group)
+        bpy.data.scenes.remove(scene)
     cloud.name = name
     # The mesh leaves a selection, the node a radius.
     for extra in [item.name for item in cloud.attributes if item.name != "position"]:
