@@ -10,8 +10,9 @@ from dataclasses import dataclass, field
 
 # Blender sets these for its own Python; the engine's would load the wrong libraries by them.
 _BLENDERS_OWN = ("PYTHONHOME", "PYTHONPATH", "PYTHONSTARTUP", "PYTHONEXECUTABLE")
-# What the engine says is read while it works, as UTF-8 on every system.
-_ALWAYS = {"PYTHONUNBUFFERED": "1", "PYTHONUTF8": "1"}
+# What the engine says is read while it works, as UTF-8 on every system; and no file that happens to
+# lie where Blender was started is taken for a module.
+_ALWAYS = {"PYTHONUNBUFFERED": "1", "PYTHONUTF8": "1", "PYTHONSAFEPATH": "1"}
 
 
 @dataclass(frozen=True)

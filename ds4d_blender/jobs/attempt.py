@@ -112,13 +112,15 @@ class Attempt:
         if self._in_before:
             self._process = EngineProcess(job.before, [], self._log, patience=patience)
             return True
-        words = ["fit", *job.words, "--progress", "json", "--control"]
-        words += ["--resume"] if self._resume else []
         try:
             engine = self._engine()
         except errors.DS4DError as error:
             self._over(State.FAILED, str(error), type(error).__name__)
             return False
+        # A checkpoint on another machine is that machine's to know of.
+        self._resume = self._resume and (engine.is_remote or _checkpoint(job).is_file())
+        words = ["fit", *job.words, "--progress", "json", "--control"]
+        words += ["--resume"] if self._resume else []
         if engine.is_remote:
             self._process = RemoteRun(
                 engine, words, job.inputs, job.output, job.id, self._log, patience
@@ -257,10 +259,14 @@ class Attempt:
         job.stage = ""
 
 
+def _checkpoint(job: Job) -> Path:
+    return Path(f"{job.output}.checkpoint")
+
+
 def _checkpoint_since(job: Job) -> bool:
     """Tell whether a job's checkpoint was written in the present attempt."""
     with suppress(OSError):
-        return Path(f"{job.output}.checkpoint").stat().st_mtime >= job.started - 1.0
+        return _checkpoint(job).stat().st_mtime >= job.started - 1.0
     return False
 
 
