@@ -5,12 +5,14 @@ from __future__ import annotations
 
 import difflib
 import importlib
+import itertools
 import os
 import sys
 from collections.abc import Sequence
 
 from .. import __version__
 from ..seam.errors import ConfigError, DS4DError
+from ..seam.events import Failure, to_json_line
 from .arguments import Parser
 
 COMMANDS = {
@@ -65,8 +67,18 @@ def _run(words: Sequence[str]) -> int:
         arguments = parser.parse(rest)
     except SystemExit as end:  # --help has printed what it prints
         return int(end.code or 0)
+    except ConfigError as error:
+        # The command itself tells a listening program of everything that comes later.
+        if _heard_by_a_program(rest):
+            print(to_json_line(Failure(str(error), type(error).__name__)), flush=True)
+        raise
     code: int = module.run(arguments)
     return code
+
+
+def _heard_by_a_program(words: Sequence[str]) -> bool:
+    """Tell whether words that could not be parsed ask for events on stdout."""
+    return "--progress=json" in words or ("--progress", "json") in itertools.pairwise(words)
 
 
 def _overview() -> str:

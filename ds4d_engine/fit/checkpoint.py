@@ -24,6 +24,7 @@ from ..motion.knots import KnotAdam
 from ..seam.errors import EngineError
 from .config import FitConfig
 from .densify import Densifier
+from .files import part_path
 from .reveal import Revealer
 from .views import GeneratedViews
 
@@ -50,11 +51,6 @@ class FitState:
     window: tuple[int, int] | None = None  # frames [low, high) that the fit has reached
     settled: int = 0  # how often small motions were taken away
     refreshed: dict[str, Tensor] = dataclasses.field(default_factory=dict)  # see `refresh_motion`
-
-
-def checkpoint_path(output: Path) -> Path:
-    """Return where the checkpoint of an asset lies."""
-    return output.with_suffix(output.suffix + ".checkpoint")
 
 
 def dataset_key(dataset: Dataset) -> str:
@@ -100,7 +96,7 @@ def save_checkpoint(path: Path, state: FitState, config: FitConfig, dataset: str
         "window": json.dumps(state.window),
         "rng": json.dumps(state.rng.bit_generator.state),
     }
-    part = path.with_name(path.name + ".part")
+    part = part_path(path)
     stored = {k: v.detach().cpu().contiguous().clone() for k, v in tensors.items()}
     try:
         save_file(stored, part, metadata)

@@ -24,6 +24,7 @@ class StepLoss(NamedTuple):
     total: Tensor  # scalar, with a gradient
     photometric: float
     render: Render  # whose `means2d` keeps its gradient
+    target: Tensor  # [H, W, 3] encoded, over the look's background
 
 
 class Losses:
@@ -74,7 +75,7 @@ class Losses:
             loss = loss + state.motion.regularisation(parameters, config.prior_final**part)
             prior = views.prior(look.view)
             loss = loss if prior is None else loss + prior
-        return StepLoss(loss, float(photometric.detach()), render)
+        return StepLoss(loss, float(photometric.detach()), render, target)
 
 
 def _pulls(splats: Splats, config: FitConfig) -> Tensor:

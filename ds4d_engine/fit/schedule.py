@@ -26,6 +26,10 @@ class Clock:
         """Seconds of optimisation, earlier runs included."""
         return self._before + time.monotonic() - self._start
 
+    def leave_out(self, seconds: float) -> None:
+        """Let time that was not spent on the optimisation not count."""
+        self._start += seconds
+
     @property
     def part(self) -> float:
         """Part of the fit that has passed, 0..1."""

@@ -9,7 +9,7 @@ import time
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 import torch
@@ -25,7 +25,6 @@ from ..seam.events import Listener, Stage, silent
 from .checkpoint import (
     FitState,
     all_optimizers,
-    checkpoint_path,
     dataset_key,
     load_checkpoint,
     save_checkpoint,
@@ -33,6 +32,7 @@ from .checkpoint import (
 from .config import FitConfig
 from .densify import Densifier
 from .export import Told, export_asset
+from .files import checkpoint_path
 from .guidance import Guidance
 from .losses import Losses
 from .model import (
@@ -44,7 +44,9 @@ from .model import (
     refresh_motion,
     repeat_refresh,
 )
+from .moment import Moment, Visitor, hurry_on
 from .observed import observed_gaussians
+from .quality import Quality
 from .reveal import Revealer
 from .scene import Scene
 from .schedule import Clock, Window, decay_learning_rates, draw, time_window
@@ -74,6 +76,7 @@ def fit(
     should_stop: Callable[[], bool] = lambda: False,
     resume: bool = False,
     allow_download: bool = False,
+    visitor: Visitor = hurry_on,
 ) -> FitResult:
     """Fit dynamic Gaussians to the training cameras of a dataset and write the asset.
 
@@ -82,6 +85,7 @@ def fit(
         should_stop: asked every step; True ends the fit with a usable asset and checkpoint.
         resume: continue from the checkpoint of an earlier call with the same settings.
         allow_download: whether weights that are not on this machine may be fetched.
+        visitor: looks at the fit before every step; the time it takes away does not count.
 
     Raises:
         DS4DError: the dataset cannot be fitted, or the checkpoint does not belong to this fit.
@@ -112,7 +116,8 @@ def fit(
         refresh_motion(state, features, config.backend, grown=grown)
 
     losses = Losses(scene, state, config, guidance)
-    stopped = _optimise(losses, listener, should_stop, keep, refresh)
+    calls = _Calls(listener, should_stop, keep, refresh, visitor)
+    stopped = _optimise(losses, calls)
     keep()
     if isinstance(motion, NodeMotion):
         state.parameters = without_strays(state.parameters, motion, scene)
@@ -127,6 +132,16 @@ def fit(
     asset = export_asset(dataset, scene, state.parameters, motion, told, provenance)
     write_asset(output, asset)
     return FitResult(output, stopped, summary)
+
+
+class _Calls(NamedTuple):
+    """What the loop calls besides its own work."""
+
+    listener: Listener
+    should_stop: Callable[[], bool]
+    keep: Callable[[], None]
+    refresh: Callable[[bool], None]
+    visit: Visitor
 
 
 def _first_state(scene: Scene, config: FitConfig, motion: Motion, listener: Listener) -> FitState:
@@ -146,17 +161,12 @@ def _first_state(scene: Scene, config: FitConfig, motion: Motion, listener: List
     )
 
 
-def _optimise(
-    losses: Losses,
-    listener: Listener,
-    should_stop: Callable[[], bool],
-    keep: Callable[[], None],
-    refresh: Callable[[bool], None],
-) -> bool:
+def _optimise(losses: Losses, calls: _Calls) -> bool:
     """Run the loop from the state's step to the end of the budget; return whether it stopped."""
     scene, state, config = losses.scene, losses.state, losses.config
     clock = Clock(config, state.step, state.elapsed)
-    stage = Stage(listener, "fit", 1.0)
+    stage = Stage(calls.listener, "fit", 1.0, initial=clock.part)
+    quality = Quality(config.blend)
     optimizers = [*all_optimizers(state).values()]
     initial = [[group["lr"] for group in optimizer.param_groups] for optimizer in optimizers]
     motion, parameters = state.motion, state.parameters
@@ -170,6 +180,9 @@ def _optimise(
         if window != state.window:
             motion.extend(parameters, scene.times[window.low], scene.times[window.high - 1])
             state.window = window
+        idle = calls.visit(Moment(losses, window, moving, quality.psnr, calls.keep))
+        clock.leave_out(idle)
+        stage.started += idle
         look = draw(state.rng, scene, window, moving, config)
         loss = losses.of(look, window, part)
         loss.total.backward()
@@ -181,15 +194,17 @@ def _optimise(
         with torch.no_grad():
             clamp_colors(parameters)
             motion.constrain(parameters)
-        _tend(losses, window, part, moving, refresh)
+        quality.note(state.step, loss.render, loss.target, look.background)
+        _tend(losses, window, part, moving, calls.refresh)
 
         clock.step += 1
         state.step, state.elapsed = clock.step, clock.elapsed
-        stage.update(clock.part, loss=loss.photometric, gaussians=len(parameters["means"]))
+        count = len(parameters["means"])
+        stage.update(clock.part, loss=loss.photometric, gaussians=count, psnr=quality.psnr)
         if config.checkpoint_seconds and time.monotonic() - saved > config.checkpoint_seconds:
-            keep()
+            calls.keep()
             saved = time.monotonic()
-        if should_stop():
+        if calls.should_stop():
             return True
     return False
 
