@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 import tempfile
 import threading
 from collections.abc import Sequence
@@ -58,7 +59,7 @@ class EngineCall:
     def __init__(
         self, engine: Engine | Sequence[str], words: Sequence[str], *, seconds: float = 300.0
     ) -> None:
-        self._folder = tempfile.TemporaryDirectory(prefix="ds4d-call-")
+        self._folder = Path(tempfile.mkdtemp(prefix="ds4d-call-"))
         self._heard = _Heard()
         self._seconds = seconds
         self._reply = Reply()
@@ -66,7 +67,7 @@ class EngineCall:
         self._process = EngineProcess(
             engine,
             words,
-            Path(self._folder.name) / "log.txt",
+            self._folder / "log.txt",
             patience=Patience(asked=1.0, closed=1.0, terminated=2.0),
             stray=self._heard.add,
         )
@@ -82,24 +83,23 @@ class EngineCall:
             elif isinstance(event, events.Result | events.Failure):
                 self._events.append(event)
         if not alive:
-            self._finish()
-        elif self._process.silent_seconds > self._seconds and not self._process.stopping:
-            self.cancel()
-            self._reply = replace(
-                self._reply, done=True, error="The engine does not answer; try again."
-            )
+            self._over(*self._answer())
+        elif self._process.silent_seconds > self._seconds:
+            self._give_up("The engine does not answer; try again.")
         return self._reply
 
     def cancel(self) -> None:
         """Give it up; nothing more comes of it."""
-        self._process.kill()
-        self._reply = replace(self._reply, done=True, error="Cancelled.")
+        if not self._reply.done:
+            self._give_up("Cancelled.")
 
-    def _finish(self) -> None:
-        result, error = self._answer()
+    def _give_up(self, error: str) -> None:
+        self._process.kill()
+        self._over(None, error)
+
+    def _over(self, result: dict[str, Any] | None, error: str) -> None:
         self._reply = replace(self._reply, done=True, result=result, error=error)
-        with suppress(OSError):
-            self._folder.cleanup()
+        shutil.rmtree(self._folder, ignore_errors=True)
 
     def _answer(self) -> tuple[dict[str, Any] | None, str]:
         failures = [event for event in self._events if isinstance(event, events.Failure)]

@@ -248,7 +248,10 @@ class Attempt:
             spoke = self._version or self._in_before
             failure = ends.why_it_ended(process, spoke=spoke, log_from=self._log_from, who=who)
         job.resumable |= failure.resumable
-        self._over(State.FAILED, failure.message, failure.error)
+        message = failure.message
+        if failure.error == "EngineKilled" and job.resumable:
+            message = f"{message[:-1]}; Resume goes on from the last checkpoint."
+        self._over(State.FAILED, message, failure.error)
 
     def _over(self, state: State, message: str, error: str = "") -> None:
         job = self.job

@@ -10,5 +10,6 @@ speak.heard()
 LINE = '{"ds4d_event": 1, "kind": "progress", "stage": "fit", "done": %d, "total": 100000}\n'
 for number in range(100_000):
     sys.stdout.write(LINE % (number + 1))
+sys.stdout.flush()
 speak.output().write_text("asset")
 speak.say("result", files={"asset": str(speak.output())})

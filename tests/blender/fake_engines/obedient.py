@@ -51,6 +51,7 @@ def wait_while_paused() -> str:
 def fit() -> bool:
     seconds = float(os.environ.get("FAKE_SECONDS", "0.5"))
     steps = 10
+    preview(1)
     for step in range(steps):
         try:
             do = commands.get(timeout=seconds / steps)
@@ -60,8 +61,6 @@ def fit() -> bool:
             do = wait_while_paused()
         if do in ("cancel", "gone"):
             return True
-        if step == 0:
-            preview(1)
         speak.progress("fit", (step + 1) / steps, loss=0.1, gaussians=100, psnr=25.0)
         speak.checkpoint().write_text(str(step))
     preview(2)
