@@ -10,6 +10,8 @@ import bpy
 
 from .cameras import add_cameras, use_camera
 from .drawing import MODIFIER_NAME as DRAW
+from .player import MODIFIER_NAME as PLAY
+from .player import add_player
 from .seam import Asset, AssetError, read_asset
 from .splat_layers import clip_of, layers, splat_colors
 from .splat_objects import cloud_steps, finish, new_splats, show_clouds
@@ -63,7 +65,11 @@ def refill(target: bpy.types.Object, path: str | PathLike[str]) -> None:
     """
     if target.type != "POINTCLOUD" or DRAW not in target.modifiers:
         raise AssetError(f"{target.name} shows no DS4D asset; select an object that does.")
-    _fill(target, read_filled(Path(path)), Path(path))
+    asset = read_filled(Path(path))
+    if len(asset.dynamic) and PLAY not in target.modifiers:
+        add_player(target, frame_count=1, fps=24.0, start_frame=1)
+        target.modifiers.move(len(target.modifiers) - 1, 0)
+    _fill(target, asset, Path(path))
 
 
 def read_filled(path: Path) -> Asset:

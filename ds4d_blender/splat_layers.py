@@ -17,6 +17,9 @@ from numpy.typing import NDArray
 from .seam import Asset, Gaussians
 
 SH_C0 = 0.28209479177387814
+# What `radiance:base` is: FLOAT4 where Blender has it.
+_KINDS = bpy.types.Attribute.bl_rna.properties["data_type"].enum_items.keys()
+_FOUR_FLOATS = "FLOAT4" if "FLOAT4" in _KINDS else "FLOAT_COLOR"
 
 Part = Literal["static", "dynamic"]
 
@@ -76,7 +79,7 @@ def _canonical(part: Part, gaussians: Gaussians, blend: str) -> Iterator[Layer]:
     yield layer("scale", "FLOAT_VECTOR", gaussians.scales)
     yield layer("rotation", "QUATERNION", _unit(gaussians.quats))
     sh0 = gaussians.sh0[:, 0, :]
-    yield layer("radiance:base", _four_floats(), np.column_stack([sh0, gaussians.opacities]))
+    yield layer("radiance:base", _FOUR_FLOATS, np.column_stack([sh0, gaussians.opacities]))
     for k in range(gaussians.shN.shape[1]):
         yield layer(f"radiance:sh_{k}", "FLOAT_VECTOR", gaussians.shN[:, k, :])
     yield layer("opacity", "FLOAT", gaussians.opacities)
@@ -125,9 +128,3 @@ def _unit(quats: NDArray[np.float32]) -> NDArray[np.float32]:
 def _flat(values: NDArray[np.floating]) -> NDArray[np.float32]:
     # A copy: the asset's arrays are a mapped file, and touching one may mean reading the disk.
     return np.array(values, np.float32, order="C").ravel()
-
-
-def _four_floats() -> str:
-    """Return the attribute type of `radiance:base`: FLOAT4 where Blender has it."""
-    kinds = bpy.types.Attribute.bl_rna.properties["data_type"].enum_items.keys()
-    return "FLOAT4" if "FLOAT4" in kinds else "FLOAT_COLOR"
