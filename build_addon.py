@@ -1,8 +1,10 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """Build the Blender extension: `python build_addon.py [--output FOLDER]`.
 
-The zip holds the add-on at its root and, vendored below it, the engine's numpy-only seam. The same
-sources give the same bytes. Where this Python has bpy, Blender's own validator checks the result.
+The zip holds the add-on at its root and, below it, the engine twice: its numpy-only seam, which the
+add-on imports, and all of it as a wheel with the versions it was tested with, which the add-on
+installs into a Python environment of its own. The same sources give the same bytes. Where this
+Python has bpy, Blender's own validator checks the result.
 """
 
 from __future__ import annotations
@@ -13,14 +15,16 @@ import os
 import re
 import subprocess
 import sys
+import tempfile
 import tomllib
 import zipfile
 from collections.abc import Iterator
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parent
-# The oldest time a zip can hold: file times would make every build differ.
-TIMESTAMP = (1980, 1, 1, 0, 0, 0)
+sys.path.append(str(ROOT))  # for a caller that loads this file from elsewhere
+
+from build_engine_wheel import build_wheel, text_of, write_member  # noqa: E402
 
 
 class BuildError(Exception):
@@ -41,13 +45,16 @@ def read_manifest() -> dict[str, object]:
     return manifest
 
 
-def members() -> Iterator[tuple[str, Path]]:
+def members(wheel: Path) -> Iterator[tuple[str, Path]]:
     """Yield (name in the zip, source file), in the zip's order."""
-    found = {name: ROOT / name for name in ("blender_manifest.toml", "LICENSE")}
+    found: dict[str, Path] = {name: ROOT / name for name in ("blender_manifest.toml", "LICENSE")}
     found["ds4d_engine/__init__.py"] = ROOT / "ds4d_engine" / "__init__.py"
     for folder, below in (("ds4d_blender", "ds4d_blender"), ("ds4d_engine/seam", ".")):
         for source in (ROOT / folder).rglob("*.py"):
             found[source.relative_to(ROOT / below).as_posix()] = source
+    # Not among the manifest's wheels: those are for Blender's own Python.
+    found[f"engine/{wheel.name}"] = wheel
+    found["engine/constraints.txt"] = ROOT / "constraints.txt"
     yield from sorted(found.items())
 
 
@@ -57,14 +64,11 @@ def build(output: Path) -> Path:
     target = output / f"{manifest['id']}-{manifest['version']}.zip"
     partial = target.with_suffix(".zip.part")
     output.mkdir(parents=True, exist_ok=True)
-    with zipfile.ZipFile(partial, "w", zipfile.ZIP_DEFLATED, compresslevel=9) as archive:
-        for name, source in members():
-            entry = zipfile.ZipInfo(name, TIMESTAMP)
-            entry.compress_type = zipfile.ZIP_DEFLATED
-            entry.create_system = 3
-            entry.external_attr = 0o644 << 16
-            # Line endings and not only times depend on the checkout.
-            archive.writestr(entry, source.read_bytes().replace(b"\r\n", b"\n"))
+    with tempfile.TemporaryDirectory() as folder, zipfile.ZipFile(partial, "w") as archive:
+        wheel = build_wheel(Path(folder), str(manifest["version"]))
+        for name, source in members(wheel):
+            content = source.read_bytes() if source.suffix == ".whl" else text_of(source)
+            write_member(archive, name, content)
     os.replace(partial, target)
     return target
 

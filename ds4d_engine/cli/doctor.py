@@ -15,6 +15,7 @@ from collections.abc import Callable, Iterator
 from dataclasses import asdict, dataclass
 from typing import Any
 
+from .. import __version__
 from .arguments import write_json
 
 MIN_PYTHON = (3, 11)
@@ -43,7 +44,10 @@ def run(arguments: argparse.Namespace) -> int:
             print(_line(check), flush=True)
     able = all(check.ok for check in checks if check.needed)
     if arguments.json:
-        write_json("-", {"able": able, "checks": [asdict(check) for check in checks]})
+        write_json(
+            "-",
+            {"engine": __version__, "able": able, "checks": [asdict(check) for check in checks]},
+        )
     else:
         print("Everything needed is here." if able else "Something needed is missing: see above.")
     return 0 if able else 1

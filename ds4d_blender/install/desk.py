@@ -1,0 +1,284 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""What this Blender knows of its engine, and what it is doing about it.
+
+One installation and one check may go on; `step`, called by a timer, follows them.
+"""
+
+from __future__ import annotations
+
+import os
+import shlex
+import threading
+import time
+from dataclasses import dataclass, field
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
+
+import bpy
+
+from ..engine.location import Engine
+from ..seam import errors
+from . import check, places, shipped, torch_build
+from .check import EngineState, Kind
+from .managed import Order, refuse_without_consent
+from .ongoing import Checking, Installation
+from .record import read_record, write_record
+
+ROOT_PACKAGE = __package__.rpartition(".")[0]
+STEP_SECONDS = 0.25
+LOOK_AGAIN_SECONDS = 1.0
+DEFAULTS = SimpleNamespace(
+    kind="MANAGED",
+    build=torch_build.AUTOMATIC,
+    wheels="",
+    python="",
+    remote_prefix="",
+    remote_python="python3",
+    remote_folder="",
+)
+
+
+@dataclass
+class _Desk:
+    """What goes on, and what was last seen."""
+
+    installation: Installation | None = None
+    checking: Checking | None = None
+    failure: str = ""
+    """Why the last installation failed; "" after a success, a new start, or another choice."""
+    measured: dict[str, int] = field(default_factory=dict)
+    """Bytes to download by wish, where an installation found out."""
+    gpu: torch_build.Gpu | None = None
+    gpu_known: bool = False
+    seen: EngineState | None = None
+    seen_of: object = None
+    seen_at: float = 0.0
+
+
+_desk = _Desk()
+
+
+def settings() -> Any:
+    """Return the add-on's preferences, or what they are at first where there are none."""
+    addon = bpy.context.preferences.addons.get(ROOT_PACKAGE)
+    preferences = addon.preferences if addon is not None else None
+    return preferences if preferences is not None else DEFAULTS
+
+
+def folder() -> places.Places:
+    """Return where the managed engine lies, in the user's own folder for this extension."""
+    try:
+        root = bpy.utils.extension_path_user(ROOT_PACKAGE)
+    except ValueError:  # run from a checkout, it is no extension
+        root = bpy.utils.user_resource("EXTENSIONS", path=f".user/{ROOT_PACKAGE}")
+    return places.Places(Path(root))
+
+
+def engine() -> Engine:
+    """Return the engine that the preferences choose, whether it works or not."""
+    chosen = settings()
+    if chosen.kind == "EXISTING":
+        return Engine(bpy.path.abspath(chosen.python))
+    if chosen.kind == "REMOTE":
+        prefix = tuple(shlex.split(chosen.remote_prefix))
+        return Engine(chosen.remote_python, prefix=prefix, folder=chosen.remote_folder)
+    return folder().managed()
+
+
+def chosen_engine() -> Engine:
+    """Return the engine to fit with; raise EngineError, one sentence, where it is of no use."""
+    state = engine_state()
+    if state.usable:
+        return engine()
+    raise errors.EngineError(state.sentence)
+
+
+def engine_state() -> EngineState:
+    """Tell how the chosen engine is; cheap, it looks at the disk once a second at most."""
+    installation = _desk.installation
+    chosen = settings()
+    if installation is not None and chosen.kind == "MANAGED":
+        return EngineState(Kind.INSTALLING, f"{installation.message}.", installation.part)
+    if _desk.checking is not None:
+        return EngineState(Kind.CHECKING, "The engine is being tried.")
+    now = time.monotonic()
+    choice = (chosen.kind, chosen.python, chosen.remote_prefix, chosen.remote_python)
+    if _desk.seen is None or _desk.seen_of != choice or now - _desk.seen_at > LOOK_AGAIN_SECONDS:
+        _desk.seen, _desk.seen_of, _desk.seen_at = _look(chosen), choice, now
+    return _desk.seen
+
+
+def _look(chosen: Any) -> EngineState:
+    where, version = folder(), shipped.version()
+    if chosen.kind == "MANAGED":
+        state = check.managed_state(where, version)
+        if _desk.failure and state.kind is not Kind.READY:
+            return EngineState(state.kind, _desk.failure)
+        return state
+    try:
+        found = check.Memory(where.checks).recall(engine())
+    except ValueError:  # quotes that do not close
+        return EngineState(Kind.BROKEN, "The way to the other machine has a quote too few.")
+    if chosen.kind == "EXISTING":
+        return check.existing_state(bpy.path.abspath(chosen.python), found, version)
+    return check.remote_state(chosen.remote_prefix, found, version)
+
+
+def installing() -> bool:
+    """Tell whether an installation goes on."""
+    return _desk.installation is not None
+
+
+def look_for_gpu() -> None:
+    """Have a thread look for a graphics card, once."""
+
+    def look() -> None:
+        _desk.gpu, _desk.gpu_known = torch_build.find_gpu(), True
+
+    if not _desk.gpu_known:
+        threading.Thread(target=look, name="ds4d-gpu", daemon=True).start()
+
+
+def build_for(wish: str) -> torch_build.TorchBuild:
+    """Return the build of torch that would be installed, as far as the card is known."""
+    return torch_build.choose_build(wish, _desk.gpu)
+
+
+def download_bytes(wish: str) -> int:
+    """Return what the installation will download: as measured before, or as is said of it."""
+    return _desk.measured.get(wish, build_for(wish).download_bytes)
+
+
+def why_not_install() -> str:
+    """Return why an installation cannot begin now, "" where it can."""
+    if installing():
+        return "The engine is being installed."
+    if not bpy.app.online_access and not settings().wheels:
+        return (
+            "Turn on “Allow Online Access” in Preferences > System, or choose a folder of packages."
+        )
+    return ""
+
+
+def begin_installation(wish: str, wheels: str = "") -> None:
+    """Start to install the managed engine; raise EngineError where that may not or cannot be."""
+    if installing():
+        raise errors.EngineError("The engine is being installed: wait until that is done.")
+    where = folder()
+    order = Order(
+        root=str(where.root),
+        wheel=str(shipped.wheel()),
+        constraints=str(shipped.constraints()),
+        wish=wish,
+        wheels=wheels,
+        online=bpy.app.online_access,
+        agreed_bytes=download_bytes(wish),
+    )
+    refuse_without_consent(order)
+    _desk.failure = ""
+    _desk.installation = Installation(order, where.worker_log)
+    _follow()
+
+
+def cancel_installation() -> None:
+    """Give up the installation that goes on."""
+    if _desk.installation is not None:
+        _desk.installation.cancel()
+
+
+def why_not_check() -> str:
+    """Return why the engine cannot be checked now, "" where it can."""
+    state = engine_state()
+    if state.kind in (Kind.INSTALLING, Kind.CHECKING, Kind.MISSING, Kind.GONE):
+        return state.sentence
+    if settings().kind == "EXISTING" and not os.path.isfile(engine().python):
+        return state.sentence
+    return ""
+
+
+def begin_check() -> None:
+    """Have the chosen engine try itself."""
+    _desk.checking = Checking(engine())
+    _follow()
+
+
+def why_not_remove() -> str:
+    """Return why there is nothing to remove now, "" where there is."""
+    if installing():
+        return "The engine is being installed."
+    where = folder()
+    return "" if where.engine.exists() or where.part.exists() else "No engine is installed."
+
+
+def remove_engine() -> None:
+    """Delete the managed engine; raise EngineError where something of it stays."""
+    places.remove(folder())
+    _desk.failure = ""
+    _desk.seen = None
+
+
+def step() -> bool:
+    """Follow what goes on; return whether anything a person sees has changed. Never waits."""
+    changed = False
+    installation = _desk.installation
+    if installation is not None:
+        changed = installation.poll()
+        if installation.measured_bytes:
+            _desk.measured[installation.order.wish] = installation.measured_bytes
+        if installation.done:
+            _desk.failure = "" if installation.cancelled else installation.error
+            _desk.installation = _desk.seen = None
+    checking = _desk.checking
+    if checking is not None:
+        found = checking.poll()
+        if found is not None:
+            _keep(checking.engine, found)
+            _desk.checking = _desk.seen = None
+            changed = True
+    return changed
+
+
+def stop() -> None:
+    """Let go of everything that goes on: it ends by itself."""
+    if bpy.app.timers.is_registered(_tick):
+        bpy.app.timers.unregister(_tick)
+    if _desk.installation is not None:
+        _desk.installation.release()
+    if _desk.checking is not None:
+        _desk.checking.cancel()
+    _desk.__init__()  # type: ignore[misc]
+
+
+def _keep(checked: Engine, found: check.Found) -> None:
+    """Remember what a check said of an engine."""
+    where = folder()
+    if checked.is_remote or checked.python != where.managed().python:
+        check.Memory(where.checks).keep(checked, found)
+        return
+    if not found.able:
+        _desk.failure = f"The engine does not work ({found.sentence.rstrip('.')}): press Repair."
+        (where.engine / "engine.json").unlink(missing_ok=True)
+        return
+    _desk.failure = ""
+    write_record(where.engine, check.stamped_anew(read_record(where.engine)))
+
+
+def _follow() -> None:
+    _desk.seen = None
+    if not bpy.app.timers.is_registered(_tick):
+        bpy.app.timers.register(_tick, first_interval=STEP_SECONDS, persistent=True)
+
+
+def _tick() -> float | None:
+    if step():
+        _redraw()
+    busy = _desk.installation is not None or _desk.checking is not None
+    return STEP_SECONDS if busy else None
+
+
+def _redraw() -> None:
+    for window in bpy.context.window_manager.windows:
+        for area in window.screen.areas:
+            if area.type in ("PREFERENCES", "VIEW_3D"):
+                area.tag_redraw()

@@ -1,0 +1,216 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Make the engine's environment: whole and checked, or not at all.
+
+Everything happens in a folder beside the environment in use, which is replaced at the very end.
+Nothing here runs in Blender: `worker` calls it in a process of its own.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import shutil
+import sys
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+from ..engine.location import Engine
+from ..seam import errors, events
+from . import child, places, shipped, torch_build
+from .amounts import megabytes
+from .doctor import understand
+from .pip import Package, Pip
+from .record import Record, write_record
+from .taking import Taking
+
+# How much more than was agreed may be downloaded: indexes change a little from day to day.
+TOLERANCE = 1.25
+SPARE_BYTES = 500_000_000
+
+
+@dataclass(frozen=True)
+class Order:
+    """What to install, and where.
+
+    Args:
+        root: the folder in which everything happens.
+        wheel, constraints: the engine, and the versions of what it needs.
+        wish: which build of torch, see `torch_build.choose_build`.
+        wheels: a folder of wheels to take instead of the network, or "".
+        online: whether the network may be used.
+        agreed_bytes: how large a download was agreed to; 0: what the build is said to take.
+        python: the Python to make the environment from.
+    """
+
+    root: str
+    wheel: str
+    constraints: str
+    wish: str = torch_build.AUTOMATIC
+    wheels: str = ""
+    online: bool = False
+    agreed_bytes: int = 0
+    python: str = sys.executable
+
+
+def install(
+    order: Order, listener: events.Listener, cancelled: Callable[[], bool] = lambda: False
+) -> Record:
+    """Make the environment, check it, and put it in the place of the one in use.
+
+    Raises:
+        EngineError: one sentence; what was in use still is, and nothing else is left.
+        child.Cancelled: the same, because `cancelled` said so.
+    """
+    where = places.Places(Path(order.root))
+    refuse_without_consent(order)
+    where.root.mkdir(parents=True, exist_ok=True)
+    places.recover(where)
+    _claim(where)
+    try:
+        record = _build(order, where, listener, cancelled)
+        places.swap_in(where)
+        return record
+    except OSError as error:
+        raise errors.EngineError(f"The engine cannot be installed: {error}.") from error
+    finally:
+        shutil.rmtree(where.part, ignore_errors=True)
+
+
+def refuse_without_consent(order: Order) -> None:
+    """Raise EngineError where the network is needed and may not be used."""
+    if order.wheels:
+        if not any(Path(order.wheels).glob("*.whl")):
+            raise errors.EngineError(f"There are no wheels in {order.wheels}: choose their folder.")
+    elif not order.online:
+        raise errors.EngineError(
+            "Blender may not use the network: turn on “Allow Online Access” in Preferences > "
+            "System, or choose a folder of wheels."
+        )
+
+
+def _claim(where: places.Places) -> None:
+    """Make the folder to build in, and say whose it is; clear what a dead process left there."""
+    owner = where.part / "owner.pid"
+    if owner.exists() and _runs(owner):
+        raise errors.EngineError("Another Blender is installing the engine: wait until it is done.")
+    shutil.rmtree(where.part, ignore_errors=True)
+    where.part.mkdir()
+    owner.write_text(str(os.getpid()), encoding="utf-8")
+    where.log.write_bytes(b"")
+
+
+def _runs(owner: Path) -> bool:
+    try:
+        number = int(owner.read_text(encoding="utf-8"))
+        if os.name == "nt":  # there, signal 0 would end it; a file in use cannot be deleted
+            return False
+        os.kill(number, 0)
+    except (OSError, ValueError):
+        return False
+    return number != os.getpid()
+
+
+def _build(
+    order: Order, where: places.Places, listener: events.Listener, cancelled: Callable[[], bool]
+) -> Record:
+    constraints = Path(order.constraints)
+    gpu = torch_build.find_gpu()
+    build = torch_build.choose_build(order.wish, gpu)
+    _refuse_full_disk(where, build)
+    stage = events.Stage(listener, "environment", 1)
+    stage.update(0, build.reason)
+    _make_environment(order, where, cancelled)
+    stage.update(1)
+    pip = Pip(where.part, Path(order.wheels) if order.wheels else None, where.log, cancelled)
+    stage = events.Stage(listener, "lookup", 1)
+    stage.update(0, "Looking up what is needed.")
+    requirements, index = [order.wheel], ""
+    if not order.wheels and build.index and not pip.has_own_sources():
+        index = build.index
+        requirements.append(f"torch=={shipped.torch_version(constraints)}{build.local}")
+    packages = pip.resolve(requirements, constraints, index)
+    total = _total(build, packages)
+    stage.update(1, f"{megabytes(total)} to download.", download_bytes=total)
+    _refuse_more_than_agreed(order, build, total)
+    taking = Taking(pip, packages, total, build.disk_bytes, listener)
+    pip.install(packages, index, taking.look)
+    taking.finish()
+    shutil.rmtree(pip.temporary, ignore_errors=True)
+    summary = _doctor(where, listener, cancelled)
+    record = _record(order, build, packages, summary)
+    write_record(where.part, record)
+    return record
+
+
+def _refuse_full_disk(where: places.Places, build: torch_build.TorchBuild) -> None:
+    needed = build.download_bytes + build.disk_bytes + SPARE_BYTES
+    free = shutil.disk_usage(where.root).free
+    if free < needed:
+        raise errors.EngineError(
+            f"The engine needs {megabytes(needed)} of room on the disk while it is installed, and "
+            f"{megabytes(free)} are free: make room, then install again."
+        )
+
+
+def _make_environment(order: Order, where: places.Places, cancelled: Callable[[], bool]) -> None:
+    # Its own temporary files would go elsewhere otherwise.
+    variables = Engine("").variables() | {
+        name: str(where.part) for name in ("TMPDIR", "TEMP", "TMP")
+    }
+    command = [order.python, "-I", "-m", "venv", str(where.part)]
+    code, said = child.run(command, variables, where.log, cancelled=cancelled)
+    if code:
+        last = (said.strip().splitlines() or ["the log says more"])[-1][:200]
+        raise errors.EngineError(f"Blender's Python cannot make an environment ({last}).")
+
+
+def _total(build: torch_build.TorchBuild, packages: list[Package]) -> int:
+    """Return the bytes to download."""
+    known = sum(max(package.bytes, 0) for package in packages)
+    unknown = any(package.bytes < 0 for package in packages)
+    return max(known, build.download_bytes) if unknown else known
+
+
+def _refuse_more_than_agreed(order: Order, build: torch_build.TorchBuild, total: int) -> None:
+    agreed = order.agreed_bytes or build.download_bytes
+    if not order.wheels and total > agreed * TOLERANCE:
+        raise errors.EngineError(
+            f"The download would be {megabytes(total)}, and {megabytes(agreed)} were agreed to: "
+            "install again to agree to that, or choose a folder of wheels."
+        )
+
+
+def _doctor(where: places.Places, listener: events.Listener, cancelled: Callable[[], bool]) -> str:
+    """Have the new engine look at itself; return its summary, raise EngineError if it is unfit."""
+    stage = events.Stage(listener, "check", 1)
+    stage.update(0, "Trying the new engine.")
+    engine = where.managed()
+    command = [str(places.python_of(where.part)), "-I", "-m", "ds4d_engine", "doctor", "--json"]
+    _, said = child.run(command, engine.variables(), where.log, cancelled=cancelled)
+    try:
+        health = understand(json.loads(said))
+    except ValueError:
+        raise errors.EngineError("The new engine does not start: look at the log.") from None
+    if not health.able:
+        raise errors.EngineError(f"The new engine cannot work here: {health.sentence}")
+    stage.update(1)
+    return health.sentence
+
+
+def _record(
+    order: Order, build: torch_build.TorchBuild, packages: list[Package], summary: str
+) -> Record:
+    versions = {package.name: package.version for package in packages}
+    base = os.path.realpath(order.python)
+    return Record(
+        engine=versions["ds4d"],
+        torch=versions["torch"],
+        build=build.name,
+        python=".".join(map(str, sys.version_info[:3])),
+        base=base,
+        base_bytes=os.path.getsize(base),
+        constraints=hashlib.sha256(Path(order.constraints).read_bytes()).hexdigest(),
+        summary=summary,
+    )
