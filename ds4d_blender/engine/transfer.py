@@ -13,7 +13,7 @@ import threading
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from pathlib import Path
-from typing import BinaryIO
+from typing import IO, BinaryIO
 
 from ..seam import errors
 from . import family
@@ -22,6 +22,7 @@ from .location import Engine, quoted
 CHUNK = 1 << 18
 STAMP = ".sent"
 SAID = "DS4D:"  # begins what a line of shell says to us; a login may print more
+BEGIN = f"{SAID}begin"
 _REFUSED = "The files could not be {what} {host}: {why}."
 
 Moved = Callable[[int], None]
@@ -55,6 +56,9 @@ class Link:
             child = self._begin(line, what, log)
             try:
                 yield child
+                _close(child.stdin)
+                if child.stdout is not None:
+                    child.stdout.read()  # it ends by itself; nobody may hang up on it
             except (OSError, tarfile.TarError) as error:
                 family.end(child, "kill")
                 raise self._refusal(what, log, str(error)) from error
@@ -74,7 +78,7 @@ class Link:
         """
         with self.running(line, "copied to") as child:
             assert child.stdin is not None and child.stdout is not None
-            child.stdin.close()
+            _close(child.stdin)
             said = child.stdout.read().decode("utf-8", "replace").splitlines()
         return [text.removeprefix(SAID) for text in said if text.startswith(SAID)]
 
@@ -90,10 +94,8 @@ class Link:
         return child
 
     def _finish(self, child: subprocess.Popen[bytes]) -> None:
-        for pipe in (child.stdin, child.stdout):
-            with suppress(OSError):
-                if pipe is not None:
-                    pipe.close()
+        _close(child.stdin)
+        _close(child.stdout)
         child.wait()
         with self._lock:
             self._children.discard(child)
@@ -149,7 +151,6 @@ def send(link: Link, paths: Sequence[str], folder: str, moved: Moved) -> None:
                 stamp.write(signature(paths).encode())
                 stamp.flush()
                 archive.add(stamp.name, STAMP)
-        child.stdin.close()
 
 
 def fetch(
@@ -165,19 +166,20 @@ def fetch(
     """
     names = " ".join(shlex.quote(name) for name in targets)
     line = (
-        f'cd {quoted(folder)} || exit 3; set --; for name in {names}; do [ -f "$name" ] && '
-        'set -- "$@" "$name"; done; [ $# -eq 0 ] || tar -cf - "$@"'
+        f"echo {BEGIN}; cd {quoted(folder)} || exit 3; set --; for name in {names}; do "
+        '[ -f "$name" ] && set -- "$@" "$name"; done; [ $# -eq 0 ] || tar -cf - "$@"'
     )
     if changing:
         line += "; [ $? -le 1 ]"  # 1: a file changed while it was read; the open one is whole
     found = []
     with link.running(line, "copied from") as child:
-        assert child.stdin is not None and child.stdout is not None
-        child.stdin.close()
+        assert child.stdout is not None
+        _close(child.stdin)
+        while (said := child.stdout.readline(CHUNK)) and said.strip() != BEGIN.encode():
+            pass
         pipe = _Counting(child.stdout, moved)
-        if not (first := child.stdout.peek(1)):  # type: ignore[attr-defined]
+        if not child.stdout.peek(1):  # type: ignore[attr-defined]
             return found
-        assert first
         with tarfile.open(fileobj=pipe, mode="r|") as archive:
             for member in archive:
                 content = archive.extractfile(member)
@@ -197,6 +199,12 @@ def _write(target: Path, content: BinaryIO) -> None:
     finally:
         with suppress(OSError):
             part.unlink(missing_ok=True)
+
+
+def _close(pipe: IO[bytes] | None) -> None:
+    with suppress(OSError):
+        if pipe is not None:
+            pipe.close()
 
 
 def _files(path: Path) -> list[Path]:
