@@ -15,6 +15,8 @@ os.environ.setdefault("BLENDER_USER_RESOURCES", _RESOURCES.name)
 
 import bpy  # noqa: E402
 
+import ds4d_blender  # noqa: E402
+
 
 @pytest.fixture(autouse=True)
 def scene() -> Iterator[bpy.types.Scene]:
@@ -24,3 +26,11 @@ def scene() -> Iterator[bpy.types.Scene]:
     scene.render.threads_mode = "FIXED"
     scene.render.threads = 1
     yield scene
+
+
+@pytest.fixture
+def registered(scene: bpy.types.Scene) -> Iterator[None]:
+    """The add-on as Blender enables it, with jobs in a folder of its own."""
+    ds4d_blender.register()
+    yield
+    ds4d_blender.unregister()
