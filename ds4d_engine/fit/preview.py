@@ -24,7 +24,6 @@ from ..seam.errors import DS4DError, EngineError
 from ..seam.events import Preview
 from .files import part_path, preview_paths
 from .moment import Moment
-from .scene import View
 from .splats import Splats, activate, composite, render_view
 
 MOST = 20_000
@@ -132,21 +131,17 @@ def preview_picture(moment: Moment) -> NDArray[np.uint8]:
     frame, index = _shown(moment)
     background = 1.0 if scene.has_alpha else 0.0
     source = scene.target(frame, index, background)[0].cpu().numpy()
-    view = _shrunk(scene.views[index], WIDTH // 2)
     motion = state.motion if moment.moving else None
     splats = activate(state.parameters, motion, float(scene.times[frame]))
     render = render_view(
         state.parameters,
         splats,
-        view,
+        scene.views[index],
         blend=scene.blend,
         backend=moment.losses.config.backend,
     )
     fitted = composite(render, background, scene.blend).cpu().numpy()
-    size = (view.width, view.height)
-    if source.shape[1::-1] != size:
-        source = cv2.resize(source, size, interpolation=cv2.INTER_AREA)
-    both = np.concatenate([source, fitted], 1)
+    both = np.concatenate([_shrunk(source), _shrunk(fitted)], 1)
     pixels: NDArray[np.uint8] = (both.clip(0, 1) * 255 + 0.5).astype(np.uint8)
     return pixels
 
@@ -223,15 +218,17 @@ def _shown(moment: Moment) -> tuple[int, int]:
     return int(frames[nearest]), int(views[nearest])
 
 
-def _shrunk(view: View, width: int) -> View:
-    """Return a view whose picture is at most so wide."""
-    camera = view.camera
-    if camera.width <= width:
-        return view
-    height = max(1, round(camera.height * width / camera.width))
-    scale = np.diag([width / camera.width, height / camera.height, 1.0])
-    small = dataclasses.replace(camera, K=scale @ camera.K, width=width, height=height)
-    return View(small, view.viewmat, view.K.new_tensor(small.K))
+def _shrunk(image: NDArray[np.float32]) -> NDArray[np.float32]:
+    """Average an image down to half of the picture's width.
+
+    Drawn that small, Gaussians would look too large: each is widened by a part of a pixel.
+    """
+    height, width = image.shape[:2]
+    if width <= WIDTH // 2:
+        return image
+    size = (WIDTH // 2, max(1, round(height * (WIDTH // 2) / width)))
+    smaller: NDArray[np.float32] = cv2.resize(image, size, interpolation=cv2.INTER_AREA)
+    return smaller
 
 
 def _array(tensor: Tensor) -> NDArray[np.float32]:
