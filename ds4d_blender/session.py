@@ -37,6 +37,8 @@ class Session:
         self.questions = Questions(chosen_engine)
         self.trouble = ""
         """One sentence about something that could not be shown."""
+        self.followed: frozenset[str] = frozenset()
+        """Numbers of the jobs that an object of this file follows."""
         self._upload: live.Upload | None = None
         self._refused: set[live.Wanted] = set()
         self._seen = (-1, -1)
@@ -115,6 +117,7 @@ class Session:
 
     def _next_upload(self) -> live.Upload | None:
         followers = live.followers()
+        self.followed = frozenset(followers)
         for job in self.queue.jobs:
             targets = followers.get(job.id)
             if not targets:

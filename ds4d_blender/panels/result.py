@@ -92,7 +92,7 @@ class DS4D_PT_result_drawing(_Sidebar, bpy.types.Panel):
             for name in ("Show", "Invented Opacity", "Tint Invented"):
                 draw_input(column, invented, name)
         row = layout.row(align=True)
-        row.label(text="Set Up:")
+        row.label(text="Set Up for")
         for engine, text in (("CYCLES", "Cycles"), ("EEVEE", "EEVEE")):
             row.operator("ds4d.setup_render", text=text).engine = engine
 

@@ -46,7 +46,7 @@ class DS4D_PT_running(bpy.types.Panel):
             _draw_current(self.layout.column(), current)
         for job in now.queue.jobs:
             if job is not current:
-                _draw_other(self.layout.box(), job)
+                _draw_other(self.layout.box(), job, now.followed)
         for sentence in (now.trouble, *now.queue.problems):
             if sentence:
                 paragraph(self.layout, sentence, icon="ERROR")
@@ -75,7 +75,7 @@ def _draw_current(layout: bpy.types.UILayout, job: Job) -> None:
     _draw_log(row, job)
 
 
-def _draw_other(layout: bpy.types.UILayout, job: Job) -> None:
+def _draw_other(layout: bpy.types.UILayout, job: Job, followed: frozenset[str]) -> None:
     row = layout.row(align=True)
     row.label(text=job.name, icon=_ICONS[job.state])
     if job.state is State.QUEUED:
@@ -93,7 +93,12 @@ def _draw_other(layout: bpy.types.UILayout, job: Job) -> None:
         layout.label(text=f"{numbers}, {duration(job.seconds)}")
     row = layout.row(align=True)
     if session.has_asset(job):
-        row.operator("ds4d.import_result", text="Import", icon="IMPORT").job = job.id
+        if job.id in followed:
+            row.operator(
+                "ds4d.select_result", text="Select", icon="RESTRICT_SELECT_OFF"
+            ).job = job.id
+        else:
+            row.operator("ds4d.import_result", text="Import", icon="IMPORT").job = job.id
         row.operator("ds4d.reveal_file", text="", icon="FILE_FOLDER").filepath = job.output
     if job.state is not State.DONE:
         text = "Resume" if job.resumable else "Try Again"

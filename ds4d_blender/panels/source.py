@@ -83,7 +83,7 @@ def _draw_capture(layout: bpy.types.UILayout, settings: Any) -> None:
     column = layout.column(align=True)
     if settings.rig != "SCENE":
         column.prop(settings, "cameras", text="Number of Them")
-    column.prop(settings, "times")
+    column.prop(settings, "times", text="Moments")
     column.prop(settings, "size")
     column.prop(settings, "samples")
 

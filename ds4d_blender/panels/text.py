@@ -41,7 +41,7 @@ def amount(count: float) -> str:
 
 def _letters(has_icon: bool) -> int:
     region = bpy.context.region
-    scale = bpy.context.preferences.system.ui_scale
+    scale = bpy.context.preferences.system.ui_scale or 1.0  # 0 without windows
     width = region.width if region is not None and region.type == "UI" else 300.0 * scale
     icon = 20.0 if has_icon else 0.0
     return max(int((width / scale - 50.0 - icon) / _POINTS_A_LETTER), 16)

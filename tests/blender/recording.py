@@ -9,6 +9,11 @@ from typing import Any
 
 import bpy
 
+from ds4d_blender.invented import SHOWN
+from ds4d_blender.player import MODES
+
+_MENUS = {"Playback": MODES, "Show": SHOWN}
+
 
 class Recording:
     """Stands in for UILayout; `lines` of a nested layout land in the outer one, indented."""
@@ -26,6 +31,8 @@ class Recording:
     def prop(self, data: Any, name: str, **options: Any) -> None:
         label, value = _property(data, name)
         text = options.get("text", label)
+        if text in _MENUS and value.isdigit():  # a number before Blender 5.2, which shows words
+            value = _MENUS[text][int(value)]
         hint = options.get("placeholder", "")
         shown = value or (f"({hint})" if hint else "")
         self._write(f"{text}: [{shown}]" if text else f"[{shown}]")
@@ -95,9 +102,11 @@ def _sign(icon: str) -> str:
 
 
 def _property(data: Any, name: str) -> tuple[str, str]:
-    if name.startswith('["'):  # a custom property: an input of a modifier
+    label = ""
+    if name.startswith('["'):  # an input of a modifier, before Blender 5.2
         value = data[name[2:-2]]
-        label = name
+    elif name == "value":  # since then
+        value = data.value
     else:
         entry = data.bl_rna.properties[name]
         value, label = getattr(data, name), entry.name
