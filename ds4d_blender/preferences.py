@@ -3,6 +3,8 @@
 
 from __future__ import annotations
 
+import textwrap
+
 import bpy
 from bpy.props import EnumProperty, StringProperty
 
@@ -78,7 +80,10 @@ def draw_preferences(
     layout.row().prop(settings, "kind", expand=True)
     box = layout.box()
     if state.part is None:
-        box.label(text=state.sentence, icon=ICONS.get(state.kind, "ERROR"))
+        icon = ICONS.get(state.kind, "ERROR")
+        for line in textwrap.wrap(state.sentence, 88):
+            box.label(text=line, icon=icon)
+            icon = "BLANK1"
     else:
         row = box.row()
         row.progress(factor=state.part, text=state.sentence)

@@ -28,6 +28,7 @@ from .record import read_record, write_record
 ROOT_PACKAGE = __package__.rpartition(".")[0]
 STEP_SECONDS = 0.25
 LOOK_AGAIN_SECONDS = 1.0
+IN_USE = "A fit runs on this engine: let it end, or cancel it."
 DEFAULTS = SimpleNamespace(
     kind="MANAGED",
     build=torch_build.AUTOMATIC,
@@ -154,11 +155,21 @@ def why_not_install() -> str:
     """Return why an installation cannot begin now, "" where it can."""
     if installing():
         return "The engine is being installed."
+    if _in_use():
+        return IN_USE
     if not bpy.app.online_access and not settings().wheels:
         return (
             "Turn on “Allow Online Access” in Preferences > System, or choose a folder of packages."
         )
     return ""
+
+
+def _in_use() -> bool:
+    """Tell whether a job runs on the managed engine."""
+    from .. import session  # which needs the engine this module chooses
+
+    begun = session.begun()
+    return settings().kind == "MANAGED" and begun is not None and begun.queue.current is not None
 
 
 def begin_installation(wish: str, wheels: str = "") -> None:
@@ -207,6 +218,8 @@ def why_not_remove() -> str:
     """Return why there is nothing to remove now, "" where there is."""
     if installing():
         return "The engine is being installed."
+    if _in_use():
+        return IN_USE
     where = folder()
     return "" if where.engine.exists() or where.part.exists() else "No engine is installed."
 

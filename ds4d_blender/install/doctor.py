@@ -8,6 +8,9 @@ from dataclasses import dataclass
 from typing import Any
 
 
+LACKS = "also needs the CUDA toolkit and a C++ compiler"
+
+
 @dataclass(frozen=True)
 class Health:
     """Whether an engine can work, and one sentence about it."""
@@ -29,17 +32,11 @@ def understand(report: Any) -> Health:
         lacks = [f"{check.name}: {check.detail}" for check in checks if check.lacks]
         return Health(False, f"{lacks[0] if lacks else 'something is missing'}.", engine)
     found = {check.name: check for check in checks}
-    where = "the processor"
-    gpu = found.get("draw: gsplat")
-    card = found.get("CUDA")
-    if gpu is not None and gpu.ok and card is not None:
-        where = card.detail.split(",")[0]
-    sentence = f"Fits run on {where}."
-    if card is not None and card.ok and gpu is not None and not gpu.ok:
-        sentence = (
-            f"Fits run on the processor: {card.detail.split(',')[0]} also needs the CUDA toolkit "
-            "and a C++ compiler."
-        )
+    gpu, card = found.get("draw: gsplat"), found.get("CUDA")
+    sentence = "Fits run on the processor."
+    if card is not None and card.ok and gpu is not None:
+        name = card.detail.split(",")[0]
+        sentence = f"Fits can use {name}." if gpu.ok else f"{sentence[:-1]}: {name} {LACKS}."
     without = [name for name in ("ffmpeg", "H.264 decoder") if name in found and not found[name].ok]
     return Health(True, sentence + (" Videos cannot be read." if without else ""), engine)
 

@@ -3,9 +3,7 @@
 
 from __future__ import annotations
 
-import json
 import sys
-from dataclasses import asdict
 from pathlib import Path
 
 from ..engine.call import EngineCall
@@ -17,8 +15,8 @@ from .amounts import duration
 from .check import Found, found_of
 from .doctor import understand
 from .managed import Order
+from .worker import command
 
-WORKER = Path(__file__).with_name("worker.py")
 # How much of an installation each stage is, from measured times with a usual connection.
 SHARES = {"environment": 0.05, "lookup": 0.1, "download": 0.45, "install": 0.25, "check": 0.15}
 WORDS = {
@@ -50,10 +48,9 @@ class Installation:
         self.error = ""
         """Why it failed, one sentence; "" while it goes on and when it succeeded."""
         self.cancelled = False
-        command = [python, "-I", str(WORKER), json.dumps(asdict(order))]
         log.parent.mkdir(parents=True, exist_ok=True)
         patience = Patience(asked=20.0, closed=10.0, terminated=5.0)
-        self._process = EngineProcess(command, [], log, patience=patience)
+        self._process = EngineProcess(command(order, python), [], log, patience=patience)
 
     def poll(self) -> bool:
         """Take in what it said; return whether anything a person sees has changed."""

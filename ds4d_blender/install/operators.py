@@ -3,6 +3,8 @@
 
 from __future__ import annotations
 
+import textwrap
+
 import bpy
 
 from ..seam import errors
@@ -55,7 +57,8 @@ class DS4D_OT_install_engine(bpy.types.Operator):
             size = megabytes(desk.download_bytes(self.build))
             column.label(text=f"Downloads about {size} of packages from the Internet.")
         column.label(text=f"Takes about {megabytes(build.disk_bytes)} on the disk.")
-        column.label(text=build.reason)
+        for line in textwrap.wrap(build.reason, 70):
+            column.label(text=line)
         column.prop(self, "build")
 
     def execute(self, context: bpy.types.Context) -> set[str]:

@@ -60,6 +60,8 @@ class Places:
         return Engine(
             str(python_of(self.engine)),
             environment={
+                # Whatever lies in the folder Blender was started in is not the engine's.
+                "PYTHONSAFEPATH": "1",
                 "XDG_CACHE_HOME": cache,
                 "TORCH_EXTENSIONS_DIR": str(self.cache / "torch_extensions"),
             },

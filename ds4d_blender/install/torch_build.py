@@ -14,6 +14,11 @@ AUTOMATIC, PROCESSOR, GRAPHICS_CARD = "AUTOMATIC", "PROCESSOR", "GRAPHICS_CARD"
 # The toolkits that torch 2.13 is built with, newest first: the oldest driver that runs them, and
 # the compute capabilities that they are built for (pytorch/RELEASE.md).
 TOOLKITS = (("cu130", 580, 7.5, 13.0), ("cu126", 525, 5.0, 10.0))
+# gsplat compiles its kernels when it is first used.
+ALSO = (
+    "To draw with the card, the engine also needs NVIDIA's CUDA toolkit and a C++ compiler; "
+    "without them it works on the processor, for which the small build is enough."
+)
 MB = 1_000_000
 # Bytes to download and on the disk, all packages together. Measured from the indexes, with the
 # versions in constraints.txt; what could not be measured is marked as a guess.
@@ -91,10 +96,10 @@ def choose_build(wish: str, gpu: Gpu | None, *, system: str = "", machine: str =
     if wish != PROCESSOR and machine in ("x86_64", "amd64"):
         toolkit = _toolkit(gpu)
         if toolkit:
-            return _build(toolkit, system, toolkit, f"{gpu.name} was found." if gpu else "")
+            return _build(toolkit, system, toolkit, f"{gpu.name if gpu else ''} was found. {ALSO}")
         if wish == GRAPHICS_CARD and gpu is None:
             newest = TOOLKITS[0][0]
-            return _build(newest, system, newest, "No card was found here; this is the newest.")
+            return _build(newest, system, newest, f"No NVIDIA card was found here. {ALSO}")
     # Elsewhere than on Linux the usual index has the build without CUDA.
     index = "cpu" if system == "linux" else ""
     return _build("cpu", system, index, _why_cpu(wish, gpu))

@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Install the engine in a process of its own: `python -I worker.py ORDER`.
+"""Install the engine in a process of its own, begun by `command`.
 
-ORDER is a `managed.Order` as JSON. Speaks as the engine does: an event on each line of standard
-output. CANCEL on standard input, or its end, gives the installation up: nothing is left then.
+It speaks as the engine does: an event on each line of standard output. CANCEL on standard input, or
+its end, gives the installation up: nothing is left then.
 """
 
 from __future__ import annotations
@@ -10,25 +10,41 @@ from __future__ import annotations
 import json
 import sys
 import threading
-from pathlib import Path
+from dataclasses import asdict
 
-ADDON = Path(__file__).resolve().parent.parent
-# Last, so that none of the add-on's modules stands in the way of another package's.
-sys.path += [str(ADDON.parent), str(ADDON)]
+from ..seam import commands, errors, events
+from . import child, managed, shipped
 
-from ds4d_blender.install import child, managed  # noqa: E402
-from ds4d_blender.seam import commands, errors, events  # noqa: E402
+# The add-on's folders come last, so that none of its modules stands in the way of another
+# package's; an installed extension has its own seam inside, a checkout has it beside.
+BOOT = """
+import sys
+sys.path += [{beside!r}, {inside!r}]
+from {package}.install.worker import main
+sys.exit(main(sys.argv[1]))
+"""
 
 
-def main() -> int:
-    order = managed.Order(**json.loads(sys.argv[1]))
+def command(order: managed.Order, python: str) -> list[str]:
+    """Return the command line that carries out an order."""
+    addon = shipped.ADDON
+    boot = BOOT.format(beside=str(addon.parent), inside=str(addon), package=addon.name)
+    return [python, "-I", "-c", boot, json.dumps(asdict(order))]
+
+
+def main(words: str) -> int:
+    """Carry out an order, given as JSON; return the exit code."""
+    order = managed.Order(**json.loads(words))
     given_up = threading.Event()
     threading.Thread(target=_listen, args=(given_up,), daemon=True).start()
     lock = threading.Lock()
 
     def say(event: events.Event) -> None:
-        with lock:
-            print(events.to_json_line(event), flush=True)
+        try:
+            with lock:
+                print(events.to_json_line(event), flush=True)
+        except OSError:  # nobody listens any more
+            given_up.set()
 
     def beat() -> None:
         while not given_up.wait(2.0):
@@ -36,7 +52,7 @@ def main() -> int:
 
     threading.Thread(target=beat, daemon=True).start()
     try:
-        record = managed.install(order, say, given_up.is_set)
+        managed.install(order, say, given_up.is_set)
     except child.Cancelled:
         say(events.Failure("The installation was cancelled; nothing was changed.", "Cancelled"))
         return 1
@@ -47,7 +63,6 @@ def main() -> int:
         say(events.Failure(f"The installation failed ({type(error).__name__}): look at the log."))
         raise
     say(events.Result(files={"engine": order.root}, values={"ready": 1}))
-    del record
     return 0
 
 
@@ -59,7 +74,3 @@ def _listen(given_up: threading.Event) -> None:
         except errors.EngineError:
             continue
     given_up.set()
-
-
-if __name__ == "__main__":
-    sys.exit(main())
