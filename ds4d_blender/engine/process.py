@@ -28,7 +28,7 @@ LOOK_SECONDS = 0.05
 class Patience:
     """Seconds that each way of stopping is given before the next, harsher one."""
 
-    asked: float = 60.0
+    asked: float = 120.0
     """After CANCEL: the engine writes what there is."""
     closed: float = 12.0
     """After its standard input was closed."""

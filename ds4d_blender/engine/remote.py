@@ -64,6 +64,7 @@ class RemoteRun:
         self._last_moved = 0.0
         self._ended = threading.Event()
         self._fetching: threading.Thread | None = None
+        self._previews: set[Path] = set()
         threading.Thread(target=self._live, name="ds4d-remote", daemon=True).start()
 
     @property
@@ -140,6 +141,10 @@ class RemoteRun:
         finally:
             if self._fetching is not None:
                 self._fetching.join(5.0)
+            self._link.close()
+            for path in self._previews:  # the engine's own are gone by now
+                with suppress(OSError):
+                    path.unlink(missing_ok=True)
             if last is not None:
                 self._mail.put(last)
             self._ended.set()
@@ -147,22 +152,26 @@ class RemoteRun:
     def _send(self) -> str:
         """Copy the inputs there unless they are there; return the job's folder there."""
         folder = quoted(f"{self.engine.work_folder}/{self.name}")
+        checkpoint = self.output.with_name(self.output.name + ".checkpoint")
         line = (
             f"mkdir -p {folder}/out && cd {folder} && {{ {_END_WORKER} }}; "
             f'echo "{SAID}$PWD"; echo "{SAID}$(cat in/{STAMP} 2>/dev/null)"; '
-            f'echo "{SAID}$(ls out)"'
+            f'echo "{SAID}$(ls out/{quoted(checkpoint.name)} 2>/dev/null)"'
         )
-        base, stamp, *kept = [*self._link.ask(line), "", ""][:3]
+        base, stamp, kept, *_ = [*self._link.ask(line), "", "", ""]
         if not base:
             raise errors.EngineError(f"{self.engine.host} gives no folder for the files.")
         if self.inputs and stamp != signature(self.inputs):
             stage = events.Stage(self._mail.put, "send files", size_of(self.inputs) or 1)
             send(self._link, self.inputs, f"{base}/in", self._moved(stage))
-        checkpoint = self.output.with_name(self.output.name + ".checkpoint")
-        if "--resume" in self.words and checkpoint.is_file() and not any(kept):
+        if "--resume" not in self.words or kept:
+            return base
+        if checkpoint.is_file():
             stage = events.Stage(self._mail.put, "send files", checkpoint.stat().st_size or 1)
             send(self._link, [str(checkpoint)], f"{base}/again", self._moved(stage))
             self._link.ask(f"cd {quoted(base)} && mv again/0/* out && rm -rf again")
+        else:  # it got lost with the connection
+            self.words.remove("--resume")
         return base
 
     def _work(self, base: str) -> events.Event | None:
@@ -244,6 +253,7 @@ class RemoteRun:
             return
         names = {role: PurePosixPath(path).name for role, path in event.files.items()}
         targets = {name: self.output.with_name(name) for name in names.values()}
+        self._previews.update(targets.values())
 
         def bring() -> None:
             with suppress(errors.EngineError):

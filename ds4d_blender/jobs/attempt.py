@@ -53,7 +53,7 @@ class Attempt:
         job.started, job.eta_seconds, job.worker = time.time(), None, 0
         job.log = str(log)
         if not resume:
-            job.part, job.values, job.preview_count = 0.0, {}, 0
+            job.part, job.seconds, job.values, job.preview_count = 0.0, 0.0, {}, 0
             job.preview = job.picture = ""
 
     def step(self) -> bool:
@@ -74,6 +74,11 @@ class Attempt:
             return not self._launch()
         self._end(process)
         return True
+
+    @property
+    def listens(self) -> bool:
+        """Tell whether its process does what it is told."""
+        return self._version
 
     def say(self, do: commands.Do) -> None:
         """Tell the process something."""
@@ -135,8 +140,9 @@ class Attempt:
         if isinstance(event, events.Hello):
             self._greet(event)
         elif isinstance(event, events.Heartbeat):
-            if job.state in (State.RUNNING, State.PAUSED):
-                job.state = State.PAUSED if event.paused else State.RUNNING
+            was, now = job.state, State.PAUSED if event.paused else State.RUNNING
+            if was in (State.RUNNING, State.PAUSED) and was is not now:
+                job.state, job.message = now, "Paused." if event.paused else ""
         elif isinstance(event, events.Progress):
             self._progress(event)
         elif isinstance(event, events.Preview):
@@ -179,6 +185,8 @@ class Attempt:
         job.part = max(job.part, part)
         job.eta_seconds = seconds_left(event)
         job.values |= _finite(event.values)
+        # A worker on another machine keeps its checkpoint there when this Blender is gone.
+        job.resumable |= event.stage == "fit" and isinstance(self._process, RemoteRun)
         if job.state is not State.STOPPING:
             job.message = event.message
 
@@ -228,9 +236,9 @@ class Attempt:
     def _end(self, process: EngineProcess | RemoteRun) -> None:
         job, failure = self.job, self._failure
         job.resumable = self._resume or _checkpoint_since(job)
-        if self._result is not None:
+        if self._result is not None and "asset" in self._result.files:
             job.values |= _finite(self._result.values)
-            job.output = self._result.files.get("asset", job.output)
+            job.output = self._result.files["asset"]
             stopped = job.state is State.STOPPING or bool(self._result.values.get("stopped"))
             if stopped:
                 self._over(State.STOPPED, "Stopped early; what there was is kept.")
@@ -238,7 +246,7 @@ class Attempt:
                 job.resumable = False
                 self._over(State.DONE, "Done.")
             return
-        if job.state is State.STOPPING:
+        if job.state is State.STOPPING or self._result is not None:
             kept = "Stopped; Resume goes on from the last checkpoint."
             nothing = "Cancelled; there was nothing to keep yet."
             self._over(State.STOPPED, kept if job.resumable else nothing)

@@ -107,7 +107,11 @@ class JobQueue:
             self.changes += 1
 
     def pause(self, job_id: str) -> None:
-        """Let the running job write a checkpoint and hold still."""
+        """Let the running job write a checkpoint and hold still.
+
+        Raises:
+            EngineError: what runs first cannot be paused.
+        """
         self._tell(job_id, commands.Do.PAUSE, State.RUNNING, "Pausing after a checkpoint.")
 
     def go_on(self, job_id: str) -> None:
@@ -187,6 +191,7 @@ class JobQueue:
         for job in self._jobs:
             if job.state is State.QUEUED:
                 if self._still_leaving(job):
+                    job.message = "Waits until its earlier run has ended."
                     return
                 resume = job.resumable
                 log = log_path(self.folder, job.id)
@@ -220,6 +225,8 @@ class JobQueue:
     def _tell(self, job_id: str, do: commands.Do, state: State, message: str) -> None:
         job = self._find(job_id)
         if self._attempt is not None and self._attempt.job is job and job.state is state:
+            if not self._attempt.listens:
+                raise errors.EngineError("What runs now cannot be paused; wait for the fit.")
             self._attempt.say(do)
             job.message = message
             self._changed(job)

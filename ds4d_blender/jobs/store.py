@@ -5,8 +5,10 @@ from __future__ import annotations
 
 import json
 import os
+import threading
 from contextlib import suppress
 from pathlib import Path
+from shutil import rmtree
 
 from ..seam import errors
 from .job import Job, job_from_dict, job_to_dict
@@ -47,10 +49,13 @@ def load_jobs(folder: Path) -> tuple[list[Job], list[str]]:
 
 
 def delete_job(folder: Path, job: Job) -> None:
-    """Remove a job's file and its log."""
+    """Remove a job's file, its log and the folder of its name, that one in a thread."""
     for path in (job_path(folder, job.id), log_path(folder, job.id)):
         with suppress(OSError):
             path.unlink(missing_ok=True)
+    # A capture leaves thousands of pictures there.
+    if (folder / job.id).is_dir():
+        threading.Thread(target=rmtree, args=(folder / job.id, True), daemon=True).start()
 
 
 def job_path(folder: Path, job_id: str) -> Path:

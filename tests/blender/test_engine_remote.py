@@ -9,6 +9,7 @@ import shutil
 import signal
 import subprocess
 import sys
+import threading
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -125,7 +126,7 @@ def test_a_fit_elsewhere_is_like_one_here(far: Callable[..., Far]) -> None:
     assert "preview 1" in pictures and Path(job.preview).parent == there.here
     assert Path(job.output).read_text() == "asset, begun 1 times"
     assert there.left() == []
-    assert not list(there.here.glob(".*part*"))
+    assert not list(there.here.glob(".*part*")) and not list(there.here.glob("*preview*"))
     stepper.end()
 
 
@@ -223,6 +224,41 @@ def test_a_lost_connection_can_be_resumed_and_the_worker_there_is_not_left_alone
     stepper.until(lambda: job.state.is_over, 30.0)
     assert Path(job.output).read_text() == "asset, begun 2 times"
     stepper.end()
+
+
+def test_a_worker_that_was_left_over_there_is_ended_before_another_begins(
+    far: Callable[..., Far],
+) -> None:
+    there = far("obedient")
+    stepper, job = there.fit()
+    folder = there.home / "ds4d jobs" / job.id
+    folder.mkdir(parents=True)
+    words = [sys.executable, "-c", "import time; time.sleep(600)", "ds4d_engine"]
+    with subprocess.Popen(words) as left:
+        (folder / "worker.pid").write_text(f"{left.pid}\n")
+        threading.Thread(target=left.wait, daemon=True).start()
+        stepper.until(lambda: job.state.is_over, 30.0)
+        assert not lives(left.pid) and job.state is State.DONE
+    stepper.end()
+
+
+def test_after_blender_was_closed_a_fit_elsewhere_goes_on_from_its_checkpoint_there(
+    far: Callable[..., Far],
+) -> None:
+    there = far("obedient", FAKE_SECONDS="3")
+    stepper, job = there.fit()
+    stepper.until(lambda: job.values.get("gaussians"), 30.0)
+    stepper.queue.shutdown()
+    checkpoint = there.home / "ds4d jobs" / job.id / "out" / f"{Path(job.output).name}.checkpoint"
+    until(lambda: checkpoint.exists() and checkpoint.read_text() == "end")
+    assert not Path(f"{job.output}.checkpoint").exists()
+    again = Stepper(there.here / "jobs", lambda: there.engine, LIMITS)
+    (same,) = again.queue.jobs
+    assert same.state is State.FAILED and same.resumable
+    again.queue.retry(same.id)
+    again.until(lambda: same.state.is_over, 30.0)
+    assert Path(same.output).read_text() == "asset, begun 2 times"
+    again.end()
 
 
 def test_cancelling_while_files_are_sent_ends_at_once(far: Callable[..., Far]) -> None:

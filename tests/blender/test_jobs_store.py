@@ -76,8 +76,9 @@ def test_a_deleted_job_leaves_nothing(tmp_path: Path) -> None:
     mine = job()
     save_job(tmp_path, mine)
     (tmp_path / f"{mine.id}.log").write_text("log")
+    (tmp_path / mine.id / "capture").mkdir(parents=True)
     delete_job(tmp_path, mine)
-    assert list(tmp_path.iterdir()) == []
+    until(lambda: list(tmp_path.iterdir()) == [])
 
 
 def test_a_folder_that_is_gone_is_one_sentence_and_no_crash(tmp_path: Path) -> None:
