@@ -10,6 +10,7 @@ from bpy.props import EnumProperty, StringProperty
 
 from .install import desk
 from .install.check import EngineState, Kind
+from .install.choice import DEFAULTS
 from .install.desk import chosen_engine, engine_state
 from .install.operators import BUILDS
 from .install.operators import CLASSES as OPERATORS
@@ -62,7 +63,7 @@ class DS4D_Preferences(bpy.types.AddonPreferences):
     remote_python: StringProperty(
         name="Python There",
         description="The Python program on that machine that has the engine",
-        default=desk.DEFAULTS.remote_python,
+        default=DEFAULTS.remote_python,
     )
     remote_folder: StringProperty(
         name="Folder There",

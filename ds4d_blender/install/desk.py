@@ -7,12 +7,9 @@ One installation and one check may go on; `step`, called by a timer, follows the
 from __future__ import annotations
 
 import os
-import shlex
 import threading
 import time
 from dataclasses import dataclass, field
-from pathlib import Path
-from types import SimpleNamespace
 from typing import Any
 
 import bpy
@@ -21,23 +18,16 @@ from ..engine.location import Engine
 from ..seam import errors
 from . import check, places, shipped, torch_build
 from .check import EngineState, Kind
+from .choice import engine, folder, settings
+from .claim import clear_up
 from .managed import Order, refuse_without_consent
 from .ongoing import Checking, Installation
 from .record import read_record, write_record
+from .renew import renewable
 
-ROOT_PACKAGE = __package__.rpartition(".")[0]
 STEP_SECONDS = 0.25
 LOOK_AGAIN_SECONDS = 1.0
 IN_USE = "A fit runs on this engine: let it end, or cancel it."
-DEFAULTS = SimpleNamespace(
-    kind="MANAGED",
-    build=torch_build.AUTOMATIC,
-    wheels="",
-    python="",
-    remote_prefix="",
-    remote_python="python3",
-    remote_folder="",
-)
 
 
 @dataclass
@@ -58,33 +48,6 @@ class _Desk:
 
 
 _desk = _Desk()
-
-
-def settings() -> Any:
-    """Return the add-on's preferences, or what they are at first where there are none."""
-    addon = bpy.context.preferences.addons.get(ROOT_PACKAGE)
-    preferences = addon.preferences if addon is not None else None
-    return preferences if preferences is not None else DEFAULTS
-
-
-def folder() -> places.Places:
-    """Return where the managed engine lies, in the user's own folder for this extension."""
-    try:
-        root = bpy.utils.extension_path_user(ROOT_PACKAGE)
-    except ValueError:  # run from a checkout, it is no extension
-        root = bpy.utils.user_resource("EXTENSIONS", path=f".user/{ROOT_PACKAGE}")
-    return places.Places(Path(root))
-
-
-def engine() -> Engine:
-    """Return the engine that the preferences choose, whether it works or not."""
-    chosen = settings()
-    if chosen.kind == "EXISTING":
-        return Engine(bpy.path.abspath(chosen.python))
-    if chosen.kind == "REMOTE":
-        prefix = tuple(shlex.split(chosen.remote_prefix))
-        return Engine(chosen.remote_python, prefix=prefix, folder=chosen.remote_folder)
-    return folder().managed()
 
 
 def chosen_engine() -> Engine:
@@ -111,7 +74,10 @@ def engine_state() -> EngineState:
 
 
 def _look(chosen: Any) -> EngineState:
-    where, version = folder(), shipped.version()
+    try:
+        where, version = folder(), shipped.version()
+    except errors.EngineError as error:
+        return EngineState(Kind.BROKEN, str(error))
     if chosen.kind == "MANAGED":
         state = check.managed_state(where, version)
         if _desk.failure and state.kind is not Kind.READY:
@@ -146,6 +112,14 @@ def build_for(wish: str) -> torch_build.TorchBuild:
     return torch_build.choose_build(wish, _desk.gpu)
 
 
+def renews(wish: str) -> bool:
+    """Tell whether exchanging the engine alone is enough: nothing is downloaded then."""
+    if _desk.failure or engine_state().kind is not Kind.OUTDATED:
+        return False
+    record = renewable(folder(), shipped.wheel(), shipped.constraints())
+    return record is not None and record.build == build_for(wish).name
+
+
 def download_bytes(wish: str) -> int:
     """Return what the installation will download: as measured before, or as is said of it."""
     return _desk.measured.get(wish, build_for(wish).download_bytes)
@@ -157,7 +131,7 @@ def why_not_install() -> str:
         return "The engine is being installed."
     if _in_use():
         return IN_USE
-    if not bpy.app.online_access and not settings().wheels:
+    if not bpy.app.online_access and not settings().wheels and not renews(settings().build):
         return (
             "Turn on “Allow Online Access” in Preferences > System, or choose a folder of packages."
         )
@@ -183,6 +157,7 @@ def begin_installation(wish: str, wheels: str = "") -> None:
         constraints=str(shipped.constraints()),
         wish=wish,
         wheels=wheels,
+        renew=renews(wish),
         online=bpy.app.online_access,
         agreed_bytes=download_bytes(wish),
     )
@@ -242,6 +217,8 @@ def step() -> bool:
         if installation.done:
             _desk.failure = "" if installation.cancelled else installation.error
             _desk.installation = _desk.seen = None
+            if installation.error:  # mostly nothing is left, but it may have been killed
+                threading.Thread(target=clear_up, args=(folder(),), daemon=True).start()
     checking = _desk.checking
     if checking is not None:
         found = checking.poll()
@@ -254,13 +231,14 @@ def step() -> bool:
 
 def stop() -> None:
     """Let go of everything that goes on: it ends by itself."""
+    global _desk
     if bpy.app.timers.is_registered(_tick):
         bpy.app.timers.unregister(_tick)
     if _desk.installation is not None:
         _desk.installation.release()
     if _desk.checking is not None:
         _desk.checking.cancel()
-    _desk.__init__()  # type: ignore[misc]
+    _desk = _Desk()
 
 
 def _keep(checked: Engine, found: check.Found) -> None:

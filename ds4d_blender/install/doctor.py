@@ -7,7 +7,6 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-
 LACKS = "also needs the CUDA toolkit and a C++ compiler"
 
 

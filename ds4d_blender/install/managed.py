@@ -7,7 +7,7 @@ Nothing here runs in Blender: `worker` calls it in a process of its own.
 
 from __future__ import annotations
 
-import hashlib
+import dataclasses
 import json
 import os
 import shutil
@@ -20,9 +20,11 @@ from ..engine.location import Engine
 from ..seam import errors, events
 from . import child, places, shipped, torch_build
 from .amounts import megabytes
+from .claim import claim
 from .doctor import understand
 from .pip import Package, Pip
 from .record import Record, write_record
+from .renew import checksum, copy_environment, renewable, version_of
 from .taking import Taking
 
 # How much more than was agreed may be downloaded: indexes change a little from day to day.
@@ -39,6 +41,7 @@ class Order:
         wheel, constraints: the engine, and the versions of what it needs.
         wish: which build of torch, see `torch_build.choose_build`.
         wheels: a folder of wheels to take instead of the network, or "".
+        renew: exchange the engine alone, see `renew.renewable`; nothing is downloaded.
         online: whether the network may be used.
         agreed_bytes: how large a download was agreed to; 0: what the build is said to take.
         python: the Python to make the environment from.
@@ -49,6 +52,7 @@ class Order:
     constraints: str
     wish: str = torch_build.AUTOMATIC
     wheels: str = ""
+    renew: bool = False
     online: bool = False
     agreed_bytes: int = 0
     python: str = sys.executable
@@ -67,9 +71,12 @@ def install(
     refuse_without_consent(order)
     where.root.mkdir(parents=True, exist_ok=True)
     places.recover(where)
-    _claim(where)
+    claim(where)
+    where.log.write_bytes(b"")
     try:
-        record = _build(order, where, listener, cancelled)
+        make = _renew if order.renew else _build
+        record = make(order, where, listener, cancelled)
+        write_record(where.part, record)
         places.swap_in(where)
         return record
     except OSError as error:
@@ -80,6 +87,8 @@ def install(
 
 def refuse_without_consent(order: Order) -> None:
     """Raise EngineError where the network is needed and may not be used."""
+    if order.renew:
+        return
     if order.wheels:
         if not any(Path(order.wheels).glob("*.whl")):
             raise errors.EngineError(f"There are no wheels in {order.wheels}: choose their folder.")
@@ -88,28 +97,6 @@ def refuse_without_consent(order: Order) -> None:
             "Blender may not use the network: turn on “Allow Online Access” in Preferences > "
             "System, or choose a folder of wheels."
         )
-
-
-def _claim(where: places.Places) -> None:
-    """Make the folder to build in, and say whose it is; clear what a dead process left there."""
-    owner = where.part / "owner.pid"
-    if owner.exists() and _runs(owner):
-        raise errors.EngineError("Another Blender is installing the engine: wait until it is done.")
-    shutil.rmtree(where.part, ignore_errors=True)
-    where.part.mkdir()
-    owner.write_text(str(os.getpid()), encoding="utf-8")
-    where.log.write_bytes(b"")
-
-
-def _runs(owner: Path) -> bool:
-    try:
-        number = int(owner.read_text(encoding="utf-8"))
-        if os.name == "nt":  # there, signal 0 would end it; a file in use cannot be deleted
-            return False
-        os.kill(number, 0)
-    except (OSError, ValueError):
-        return False
-    return number != os.getpid()
 
 
 def _build(
@@ -138,10 +125,25 @@ def _build(
     pip.install(packages, index, taking.look)
     taking.finish()
     shutil.rmtree(pip.temporary, ignore_errors=True)
+    return _record(order, build, packages, _doctor(where, listener, cancelled))
+
+
+def _renew(
+    order: Order, where: places.Places, listener: events.Listener, cancelled: Callable[[], bool]
+) -> Record:
+    wheel = Path(order.wheel)
+    record = renewable(where, wheel, Path(order.constraints))
+    if record is None:
+        raise errors.EngineError("The engine cannot be updated alone: install it again.")
+    stage = events.Stage(listener, "environment", 1)
+    stage.update(0, "Updating the engine.")
+    copy_environment(where)
+    stage.update(1)
+    pip = Pip(where.part, None, where.log, cancelled)
+    pip.replace(wheel)
+    shutil.rmtree(pip.temporary, ignore_errors=True)
     summary = _doctor(where, listener, cancelled)
-    record = _record(order, build, packages, summary)
-    write_record(where.part, record)
-    return record
+    return dataclasses.replace(record, engine=version_of(wheel), summary=summary)
 
 
 def _refuse_full_disk(where: places.Places, build: torch_build.TorchBuild) -> None:
@@ -211,6 +213,6 @@ def _record(
         python=".".join(map(str, sys.version_info[:3])),
         base=base,
         base_bytes=os.path.getsize(base),
-        constraints=hashlib.sha256(Path(order.constraints).read_bytes()).hexdigest(),
+        constraints=checksum(Path(order.constraints)),
         summary=summary,
     )

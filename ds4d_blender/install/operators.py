@@ -8,7 +8,7 @@ import textwrap
 import bpy
 
 from ..seam import errors
-from . import desk, torch_build
+from . import choice, desk, torch_build
 from .amounts import megabytes
 
 BUILDS = (
@@ -41,7 +41,7 @@ class DS4D_OT_install_engine(bpy.types.Operator):
         return not reason
 
     def invoke(self, context: bpy.types.Context, event: bpy.types.Event) -> set[str]:
-        settings = desk.settings()
+        settings = choice.settings()
         self.build, self.wheels = settings.build, settings.wheels
         desk.look_for_gpu()
         return context.window_manager.invoke_props_dialog(
@@ -51,6 +51,9 @@ class DS4D_OT_install_engine(bpy.types.Operator):
     def draw(self, context: bpy.types.Context) -> None:
         column = self.layout.column()
         build = desk.build_for(self.build)
+        if desk.renews(self.build):
+            column.label(text="Exchanges the engine alone; nothing is downloaded.")
+            return
         if self.wheels:
             column.label(text=f"Packages come from {self.wheels}")
         else:

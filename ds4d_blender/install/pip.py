@@ -90,6 +90,15 @@ class Pip:
         words = ["install", "--no-deps", *self._ask, "-r", str(chosen)]
         self._checked([*words, *(["--extra-index-url", index] if index else [])], look)
 
+    def replace(self, wheel: Path) -> None:
+        """Put the wheel in the place of its other version; all that it needs must be there.
+
+        Raises:
+            EngineError: something that it needs is missing.
+        """
+        self._checked(["install", "--no-deps", "--no-index", "--no-compile", str(wheel)])
+        self._checked(["check"])
+
     def downloaded(self) -> int:
         """Return how many bytes of packages lie in the temporary folder now."""
         total = 0

@@ -12,6 +12,9 @@ from ..engine.location import Engine
 from ..seam import errors
 from .record import NAME
 
+OWNER = "owner.pid"
+"""The file in an unfinished environment that says which process makes it."""
+
 
 @dataclass(frozen=True)
 class Places:
@@ -83,7 +86,7 @@ def packages_of(environment: Path) -> Path:
 
 def swap_in(places: Places) -> None:
     """Put the finished environment into the place of the one in use."""
-    _clear(places.old)
+    clear(places.old)
     try:
         if places.engine.exists():
             os.replace(places.engine, places.old)
@@ -94,7 +97,8 @@ def swap_in(places: Places) -> None:
             f"The engine cannot be replaced ({error.strerror}): let its jobs end first, then "
             "install again."
         ) from error
-    _clear(places.old)
+    (places.engine / OWNER).unlink(missing_ok=True)
+    clear(places.old)
 
 
 def recover(places: Places) -> None:
@@ -108,7 +112,7 @@ def remove(places: Places) -> None:
     # Without its record it counts as damaged, should the rest of this be cut short.
     (places.engine / NAME).unlink(missing_ok=True)
     for folder in (places.part, places.old, places.engine, places.cache):
-        _clear(folder)
+        clear(folder)
     for file in (places.log, places.worker_log, places.checks):
         file.unlink(missing_ok=True)
     left = [folder.name for folder in (places.part, places.old, places.engine) if folder.exists()]
@@ -118,7 +122,8 @@ def remove(places: Places) -> None:
         )
 
 
-def _clear(folder: Path) -> None:
+def clear(folder: Path) -> None:
+    """Delete a folder as far as that is possible."""
     if folder.is_symlink():
         folder.unlink()
     elif folder.exists():

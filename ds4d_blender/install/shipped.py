@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import re
 import tomllib
+from functools import cache
 from pathlib import Path
 
 from ..seam import errors
@@ -12,6 +13,7 @@ from ..seam import errors
 ADDON = Path(__file__).resolve().parent.parent
 
 
+@cache
 def version() -> str:
     """Return the version of the add-on, which is that of the engine it carries."""
     # A checkout has the manifest beside the package; an installed extension has it inside.

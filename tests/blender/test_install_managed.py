@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import dataclasses
 import os
+import shutil
 import socket
 import subprocess
 import sys
@@ -16,6 +17,7 @@ import pytest
 
 from ds4d_blender.install import check, managed, pip, torch_build
 from ds4d_blender.install.child import Cancelled
+from ds4d_blender.install.claim import clear_up
 from ds4d_blender.install.managed import Order, install
 from ds4d_blender.install.places import Places
 from ds4d_blender.install.record import read_record
@@ -142,6 +144,39 @@ def test_an_engine_that_does_not_work_never_replaces_one_that_does(
     assert sorted(os.listdir(asked.root)) == ["engine", "install.log"]
 
 
+def test_the_engine_alone_is_exchanged_without_network_where_its_packages_are_the_same(
+    installed: tuple[Order, list[events.Progress]], tmp_path: Path
+) -> None:
+    shutil.copytree(where(installed[0]).engine, tmp_path / "root" / "engine", symlinks=True)
+    newer = order(tmp_path, version="0.2.0", wheels="", renew=True)
+    said: list[str] = []
+    install(newer, lambda event: said.append(event.stage))
+    assert check.managed_state(where(newer), "0.2.0").kind is check.Kind.READY
+    assert "download" not in said
+    assert sorted(os.listdir(newer.root)) == ["engine", "install.log"]
+
+
+def test_an_update_that_does_not_work_leaves_the_engine_as_it_was(
+    installed: tuple[Order, list[events.Progress]], tmp_path: Path
+) -> None:
+    asked = installed[0]
+    before = tree(where(asked).engine)
+    worse = order(tmp_path, UNFIT, version="0.2.0", wheels="", renew=True)
+    with pytest.raises(errors.EngineError, match="cannot work here"):
+        install(dataclasses.replace(worse, root=asked.root), events.silent)
+    assert tree(where(asked).engine) == before
+
+
+def test_other_packages_take_a_whole_installation(
+    installed: tuple[Order, list[events.Progress]], tmp_path: Path
+) -> None:
+    newer = order(tmp_path, version="0.2.0", renew=True, root=installed[0].root)
+    Path(newer.constraints).write_text("torch==2.14.0\n")
+    with pytest.raises(errors.EngineError, match="cannot be updated alone"):
+        install(newer, events.silent)
+    assert check.managed_state(where(newer), "0.1.0").kind is check.Kind.READY
+
+
 def test_a_second_installation_at_once_is_refused(tmp_path: Path) -> None:
     asked = order(tmp_path)
     part = where(asked).part
@@ -151,6 +186,7 @@ def test_a_second_installation_at_once_is_refused(tmp_path: Path) -> None:
     try:
         with pytest.raises(errors.EngineError, match="Another Blender is installing"):
             install(asked, events.silent)
+        clear_up(where(asked))
         assert part.exists()
     finally:
         other.communicate(b"\n")

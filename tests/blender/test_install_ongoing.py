@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""An installation that goes on beside Blender: in a process of its own, given up without a trace."""
+"""An installation that goes on beside Blender, and is given up without a trace."""
 
 from __future__ import annotations
 
@@ -14,7 +14,9 @@ import pytest
 
 from ds4d_blender.engine.location import Engine
 from ds4d_blender.install.check import Found
-from ds4d_blender.install.ongoing import SHARES, Checking, Installation
+from ds4d_blender.install.claim import clear_up
+from ds4d_blender.install.ongoing import Checking, Installation
+from ds4d_blender.install.places import Places
 from ds4d_blender.install.worker import command
 from tests.blender.small_engine import order
 from tests.blender.waiting import lives, until
@@ -25,11 +27,6 @@ def begin(tmp_path: Path, **changes: object) -> Installation:
     return Installation(asked, tmp_path / "installer.log")
 
 
-def pip_runs(installation: Installation) -> bool:
-    installation.poll()
-    return installation.part > SHARES["environment"]
-
-
 def left(installation: Installation) -> list[str]:
     root = Path(installation.order.root)
     return sorted(os.listdir(root)) if root.exists() else []
@@ -37,7 +34,6 @@ def left(installation: Installation) -> list[str]:
 
 def test_a_cancelled_installation_leaves_nothing(tmp_path: Path) -> None:
     installation = begin(tmp_path)
-    until(lambda: installation.poll() and installation.part == 0.0, 30)
     until(lambda: (tmp_path / "root" / "engine.part" / "lib").exists(), 30)
     installation.cancel()
     assert installation.message == "Cancelling"
@@ -77,10 +73,13 @@ def test_a_refusal_is_one_sentence(tmp_path: Path) -> None:
 
 def test_an_installer_that_is_killed_is_told(tmp_path: Path) -> None:
     installation = begin(tmp_path)
-    until(lambda: (tmp_path / "root" / "engine.part" / "owner.pid").exists(), 30)
-    os.kill(int((tmp_path / "root" / "engine.part" / "owner.pid").read_text()), signal.SIGKILL)
+    owner = tmp_path / "root" / "engine.part" / "owner.pid"
+    until(lambda: owner.exists() and owner.read_text(), 30)
+    os.kill(int(owner.read_text()), signal.SIGKILL)
     until(lambda: installation.poll() and installation.done, 30)
     assert "was killed" in installation.error
+    clear_up(Places(tmp_path / "root"))
+    assert left(installation) == ["install.log"]
 
 
 @pytest.mark.parametrize(
