@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 import math
+import os
 import queue
 import subprocess
 import threading
@@ -137,9 +138,9 @@ class EngineProcess:
     def _live(self) -> None:
         """Start it, and look after it until it is gone."""
         try:
-            with open(self.log, "ab") as log:
+            with self._open_log() as log:
                 child = family.launch(self._command, self._variables, log)
-        except OSError as error:
+        except (OSError, ValueError) as error:
             self._mail.put(events.Failure(_no_start(self._command[0], error), "EngineMissing"))
             self.exit_code = 127
             self._ended.set()
@@ -161,6 +162,13 @@ class EngineProcess:
         reader.join(1.0)
         self.exit_code = code
         self._ended.set()
+
+    def _open_log(self) -> BinaryIO:
+        """Open the log; where none can be written, the run goes on without one."""
+        try:
+            return open(self.log, "ab")
+        except OSError:
+            return open(os.devnull, "ab")
 
     def _press(self, child: subprocess.Popen[bytes]) -> None:
         """Go on to the next way of stopping where the present one had its time."""
@@ -204,11 +212,11 @@ class EngineProcess:
             stdin.close()
 
 
-def _no_start(program: str, error: OSError) -> str:
+def _no_start(program: str, error: OSError | ValueError) -> str:
     if isinstance(error, FileNotFoundError):
         why = f"there is no {program}"
     elif isinstance(error, PermissionError):
         why = f"{program} may not be run"
     else:
-        why = f"{program}: {error.strerror or error}"
+        why = f"{program}: {getattr(error, 'strerror', None) or error}"
     return f"The engine cannot be started, {why}; choose or install it in the add-on's preferences."

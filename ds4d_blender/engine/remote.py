@@ -136,7 +136,7 @@ class RemoteRun:
             last = self._bring_back(base, last)
         except errors.EngineError as error:
             last = events.Failure(str(error), "ConnectionLost", self._fitting)
-        except OSError as error:
+        except (OSError, ValueError) as error:
             last = events.Failure(f"A file cannot be copied: {error}.", "DatasetError")
         finally:
             if self._fetching is not None:
@@ -170,8 +170,10 @@ class RemoteRun:
             stage = events.Stage(self._mail.put, "send files", checkpoint.stat().st_size or 1)
             send(self._link, [str(checkpoint)], f"{base}/again", self._moved(stage))
             self._link.ask(f"cd {quoted(base)} && mv again/0/* out && rm -rf again")
-        else:  # it got lost with the connection
+        else:
             self.words.remove("--resume")
+            with suppress(OSError), open(self.log, "a", encoding="utf-8") as log:
+                log.write(f"There is no checkpoint on {self.engine.host}: it begins again.\n")
         return base
 
     def _work(self, base: str) -> events.Event | None:
@@ -203,7 +205,7 @@ class RemoteRun:
     def _bring_back(self, base: str, last: events.Event | None) -> events.Event | None:
         """Copy what the engine left; return what is to be said at the end."""
         if self._killed:
-            return last
+            return last or events.Failure("Ended.", "EngineKilled", self._fitting)
         if last is None and self.exit_code == 255:  # ssh's own
             raise errors.EngineError(
                 f"The connection to {self.engine.host} was lost; Resume goes on from the last "
@@ -214,6 +216,7 @@ class RemoteRun:
         names = [self.output.name] if done else []
         names += [] if finished else [f"{self.output.name}.checkpoint"]
         stage = events.Stage(self._mail.put, "fetch result", 1.0)
+        stage.update(0.0)
         targets = {name: self.output.with_name(name) for name in names}
         try:
             found = fetch(self._link, f"{base}/out", targets, self._moved(stage, known=False))

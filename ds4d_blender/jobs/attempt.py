@@ -49,6 +49,7 @@ class Attempt:
         self._result: events.Result | None = None
         self._process: EngineProcess | RemoteRun | None = None
         self._in_before = bool(job.before) and not job.prepared
+        self._kept = _checkpoint_time(job)
         job.state, job.stage, job.message, job.error = State.STARTING, "Starting", "", ""
         job.started, job.eta_seconds, job.worker = time.time(), None, 0
         job.log = str(log)
@@ -123,7 +124,7 @@ class Attempt:
             self._over(State.FAILED, str(error), type(error).__name__)
             return False
         # A checkpoint on another machine is that machine's to know of.
-        self._resume = self._resume and (engine.is_remote or _checkpoint(job).is_file())
+        self._resume = self._resume and (engine.is_remote or self._kept is not None)
         words = ["fit", *job.words, "--progress", "json", "--control"]
         words += ["--resume"] if self._resume else []
         if engine.is_remote:
@@ -235,7 +236,9 @@ class Attempt:
 
     def _end(self, process: EngineProcess | RemoteRun) -> None:
         job, failure = self.job, self._failure
-        job.resumable = self._resume or _checkpoint_since(job)
+        kept = _checkpoint_time(job)
+        job.resumable = self._resume or (kept is not None and kept != self._kept)
+        job.resumable |= failure is not None and failure.resumable
         if self._result is not None and "asset" in self._result.files:
             job.values |= _finite(self._result.values)
             job.output = self._result.files["asset"]
@@ -255,7 +258,6 @@ class Attempt:
             who = "What runs before the fit" if self._in_before else "The engine"
             spoke = self._version or self._in_before
             failure = ends.why_it_ended(process, spoke=spoke, log_from=self._log_from, who=who)
-        job.resumable |= failure.resumable
         message = failure.message
         if failure.error == "EngineKilled" and job.resumable:
             message = f"{message[:-1]}; Resume goes on from the last checkpoint."
@@ -270,15 +272,11 @@ class Attempt:
         job.stage = ""
 
 
-def _checkpoint(job: Job) -> Path:
-    return Path(f"{job.output}.checkpoint")
-
-
-def _checkpoint_since(job: Job) -> bool:
-    """Tell whether a job's checkpoint was written in the present attempt."""
+def _checkpoint_time(job: Job) -> int | None:
+    """Return when a job's checkpoint was written, None where there is none."""
     with suppress(OSError):
-        return _checkpoint(job).stat().st_mtime >= job.started - 1.0
-    return False
+        return Path(f"{job.output}.checkpoint").stat().st_mtime_ns
+    return None
 
 
 def _finite(values: object) -> dict[str, float]:

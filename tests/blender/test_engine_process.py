@@ -162,6 +162,19 @@ def test_the_log_holds_what_goes_to_standard_error(tmp_path: Path) -> None:
     assert log.read_text() == "earlier\ntrouble\n"
 
 
+def test_a_log_that_cannot_be_written_stops_nothing(tmp_path: Path) -> None:
+    process = EngineProcess(code("print('x')"), [], tmp_path / "gone" / "log.txt")
+    until(lambda: not process.alive)
+    assert process.exit_code == 0 and process.stray_line == "x"
+
+
+def test_words_that_no_process_can_get_are_one_sentence(tmp_path: Path) -> None:
+    process = EngineProcess(code("pass"), ["a\0b"], tmp_path / "log.txt")
+    until(lambda: not process.alive)
+    (failure,) = process.poll()
+    assert isinstance(failure, Failure) and "embedded null byte" in failure.message
+
+
 def test_stopping_escalates_from_asking_to_killing_and_leaves_no_zombie(tmp_path: Path) -> None:
     run = Run("ignores_cancel", tmp_path).start()
     until(lambda: run.heard(Progress))

@@ -261,6 +261,20 @@ def test_after_blender_was_closed_a_fit_elsewhere_goes_on_from_its_checkpoint_th
     again.end()
 
 
+def test_a_fit_elsewhere_that_is_ended_at_once_goes_on_from_its_checkpoint_there(
+    far: Callable[..., Far],
+) -> None:
+    there = far("stall")
+    stepper, job = there.fit()
+    stepper.until(lambda: job.values.get("psnr"), 30.0)
+    checkpoint = there.home / "ds4d jobs" / job.id / "out" / f"{Path(job.output).name}.checkpoint"
+    until(checkpoint.exists)
+    stepper.queue.kill(job.id)
+    stepper.until(lambda: job.state.is_over, 5.0)
+    assert job.state is State.STOPPED and job.resumable
+    stepper.end()
+
+
 def test_cancelling_while_files_are_sent_ends_at_once(far: Callable[..., Far]) -> None:
     there = far("obedient")
     stepper, job = there.fit()

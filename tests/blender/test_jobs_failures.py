@@ -3,6 +3,8 @@
 
 from __future__ import annotations
 
+import os
+import sys
 import time
 from pathlib import Path
 
@@ -47,8 +49,6 @@ def test_a_missing_interpreter(tmp_path: Path) -> None:
 
 
 def test_an_interpreter_without_the_engine(tmp_path: Path) -> None:
-    import sys
-
     message = Fit(tmp_path, Engine(sys.executable)).end(error="EngineMissing")
     assert message == ("This Python has no DS4D engine; install it in the add-on's preferences.")
 
@@ -166,11 +166,16 @@ def test_the_log_of_an_earlier_attempt_explains_nothing(tmp_path: Path) -> None:
 
 
 def test_an_old_checkpoint_of_another_fit_is_not_resumed_from(tmp_path: Path) -> None:
-    import os
-
     old = tmp_path / "clip.ds4d.checkpoint"
     old.write_text("of last week")
     os.utime(old, (1e9, 1e9))
     fit = Fit(tmp_path, "fails", FAKE_LAST_WORDS="something odd")
     fit.end(error="EngineError")
     assert not fit.job.resumable
+
+
+def test_a_checkpoint_that_is_gone_is_not_asked_for(tmp_path: Path) -> None:
+    fit = Fit(tmp_path, "obedient", FAKE_SECONDS="0.1")
+    fit.job.resumable = True
+    assert fit.end(State.DONE) == "Done."
+    assert Path(fit.job.output).read_text() == "asset, begun 1 times"
