@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 import json
+import re
 import shutil
 import tempfile
 import threading
@@ -105,13 +106,22 @@ class EngineCall:
         failures = [event for event in self._events if isinstance(event, events.Failure)]
         if failures:
             return None, failures[-1].message
-        with suppress(ValueError):
-            answer = json.loads(self._heard.text)
-            if isinstance(answer, dict):  # `doctor` also answers when its exit code is not 0
-                return answer, ""
+        answer = _json_object(self._heard.text.decode("utf-8", "replace"))
+        if answer is not None:  # `doctor` also answers when its exit code is not 0
+            return answer, ""
         if self._process.exit_code:
             return None, why_it_ended(self._process, spoke=False).message
         results = [event for event in self._events if isinstance(event, events.Result)]
         if results:
             return {"files": dict(results[-1].files), "values": dict(results[-1].values)}, ""
         return {}, ""
+
+
+def _json_object(text: str) -> dict[str, Any] | None:
+    """Return the JSON object that a text ends with; a login of another machine may print more."""
+    for begin in re.finditer(r"^\{", text, re.MULTILINE):
+        with suppress(ValueError):
+            answer = json.loads(text[begin.start() :])
+            if isinstance(answer, dict):
+                return answer
+    return None

@@ -12,8 +12,13 @@ from typing import Protocol
 from ..seam import events
 
 TAIL = 8192  # bytes of the log that are looked at
+LAST_LINES = 5  # of them, which say what ended it and not what it grumbled about on the way
 PREFERENCES = "in the add-on's preferences"
 _SAID = re.compile(r"^ds4d: error: (.+)$", re.MULTILINE)
+_UNREACHABLE = re.compile(
+    r"^(ssh: .+|.+: Permission denied \(.+\)\.|Host key verification failed\.|"
+    r"Connection to .+ (?:closed|timed out).*)$"
+)
 # What a log shows of known ends, and what to say; the first that is found counts.
 _SIGNS = (
     ("No module named ds4d_engine", "EngineMissing", "This Python has no DS4D engine; install it"),
@@ -24,11 +29,10 @@ _SIGNS = (
     ("CUDA error", "CudaLost", "The GPU stopped answering; try again"),
     ("No space left on device", "DiskFull", "The disk is full; make room and try again"),
 )
+_KILL = 9
 _SIGNALS = {
     signal.SIGTERM: "was ended by another program",
-    getattr(signal, "SIGKILL", None): (
-        "was killed, by the system when the memory runs out or by another program"
-    ),
+    _KILL: "was killed, by the system when the memory runs out or by another program",
 }
 
 
@@ -60,17 +64,37 @@ def why_it_ended(
         )
     if said:
         return events.Failure(said[-1], "EngineError")
-    for sign, error, sentence in _SIGNS:
-        if sign in log:
-            ending = f" {PREFERENCES}." if sentence.endswith("it") else "."
-            return events.Failure(sentence + ending, error)
+    last = [line.strip() for line in log.splitlines() if line.strip()][-LAST_LINES:]
     number = killed_by(code)
+    found = _sign_in(last, code) if number != _KILL else None
+    if found is not None:
+        return found
     if number is not None:
         return events.Failure(f"{who} {_killed(number)}.", "EngineKilled")
     if not spoke:
         return no_engine(process)
     what = "without a result" if code == 0 else f"without saying why (exit code {code})"
     return events.Failure(f"{who} ended {what}; the log may say more.", "EngineError")
+
+
+def _sign_in(lines: list[str], code: int) -> events.Failure | None:
+    """Return what the last lines of a log say of the end, None when they say nothing known."""
+    if code == 255 and lines and _UNREACHABLE.match(lines[-1]):
+        quote = lines[-1].rstrip(".")
+        return events.Failure(
+            f"The other machine cannot be reached ({quote}); check it {PREFERENCES}.",
+            "ConnectionLost",
+        )
+    if code == 127 and lines:  # as a shell of another machine says it
+        return events.Failure(
+            f"The engine's Python is not there ({lines[-1]}); choose another {PREFERENCES}.",
+            "EngineMissing",
+        )
+    for sign, error, sentence in _SIGNS:
+        if any(sign in line for line in lines):
+            ending = f" {PREFERENCES}." if sentence.endswith("it") else "."
+            return events.Failure(sentence + ending, error)
+    return None
 
 
 def killed_by(code: int) -> int | None:

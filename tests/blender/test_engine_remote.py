@@ -16,6 +16,7 @@ from pathlib import Path
 
 import pytest
 
+from ds4d_blender.engine.call import EngineCall, Reply
 from ds4d_blender.engine.location import Engine, quoted
 from ds4d_blender.engine.process import Patience
 from ds4d_blender.engine.transfer import Link, fetch, send, signature
@@ -195,6 +196,26 @@ def test_a_machine_that_does_not_answer_is_one_sentence(
         "The files could not be copied to far: ssh: connect to host far: Connection refused."
     )
     stepper.end()
+
+
+def answer(engine: Engine) -> Reply:
+    call = EngineCall(engine, ["doctor", "--json"])
+    until(lambda: call.poll().done)
+    return call.poll()
+
+
+def test_a_call_reaches_the_other_machine_and_says_what_keeps_it_from_there(
+    far: Callable[..., Far], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    there = far("answers")
+    monkeypatch.setenv("FAKE_SSH_BANNER", "1")
+    assert answer(there.engine).result == {"able": True, "words": ["doctor", "--json"]}
+    assert "is not there" in answer(dataclasses.replace(there.engine, python="/no/python")).error
+    monkeypatch.setenv("FAKE_SSH_REFUSES", "1")
+    assert answer(there.engine).error == (
+        "The other machine cannot be reached (ssh: connect to host far: Connection refused); "
+        "check it in the add-on's preferences."
+    )
 
 
 def test_an_input_that_is_gone_is_one_sentence(far: Callable[..., Far]) -> None:

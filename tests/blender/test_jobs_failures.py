@@ -159,6 +159,12 @@ def test_last_words_in_the_log_say_what_happened(
     assert fit.end(error=error).startswith(sentence)
 
 
+def test_what_a_library_grumbled_about_on_the_way_is_not_the_reason(tmp_path: Path) -> None:
+    grumble = "\n".join(["No module named xformers", *map(str, range(6)), "something odd"])
+    fit = Fit(tmp_path, "fails", FAKE_LAST_WORDS=grumble)
+    assert fit.end(error="EngineError").startswith("The engine ended without saying why")
+
+
 def test_the_log_of_an_earlier_attempt_explains_nothing(tmp_path: Path) -> None:
     fit = Fit(tmp_path, "fails", FAKE_LAST_WORDS="something odd")
     Path(tmp_path / "jobs" / f"{fit.job.id}.log").write_text("MemoryError\n")

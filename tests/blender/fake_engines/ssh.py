@@ -12,7 +12,8 @@ if "FAKE_SSH_BANNER" in os.environ:
     print("Welcome to the machine", flush=True)
     print("a banner on standard error", file=sys.stderr, flush=True)
 if "FAKE_SSH_REFUSES" in os.environ:
-    sys.exit(os.system("echo 'ssh: connect to host far: Connection refused' >&2") or 255)
+    print("ssh: connect to host far: Connection refused", file=sys.stderr, flush=True)
+    sys.exit(255)
 home = os.environ["FAKE_SSH_HOME"]
 os.chdir(home)
 os.environ["HOME"] = home
