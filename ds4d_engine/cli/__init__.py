@@ -20,6 +20,7 @@ COMMANDS = {
     "render": "draw an asset: a picture, a video or a folder of pictures",
     "sheet": "show an asset from several sides at several times in one picture",
     "mask": "find the object in each frame of a clip, and preview the masks",
+    "estimate": "say what a fit will take on this machine: time, memory, disk",
     "evaluate": "compare an asset with the source from its held-out cameras",
     "info": "say what an asset holds",
     "cut": "write the frames of a clip as the fit sees them, for generators of views",

@@ -35,17 +35,27 @@ _STOP_SIGNALS = ("SIGINT", "SIGTERM", "SIGBREAK")
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    from ..fit.config import PRESETS, FitConfig
-
     parser.usage = "ds4d fit CLIP|DATASET -o FILE [--preset NAME] [--SETTING VALUE ...] [options]"
     parser.formatter_class = argparse.RawDescriptionHelpFormatter
+    add_fit_options(parser, needs_output=True)
+
+
+def add_fit_options(parser: argparse.ArgumentParser, *, needs_output: bool) -> None:
+    """Add every option that says what is fitted, how, and how it is followed."""
+    from ..fit.config import PRESETS, FitConfig
+
     parser.add_argument(
         "dataset",
         metavar="CLIP|DATASET",
         help="a video, a folder of pictures, or a dataset folder of several cameras",
     )
     parser.add_argument(
-        "-o", "--output", type=Path, required=True, metavar="FILE", help="the .ds4d file to write"
+        "-o",
+        "--output",
+        type=Path,
+        required=needs_output,
+        metavar="FILE",
+        help="the .ds4d file to write",
     )
     parser.add_argument(
         "--preset", choices=tuple(PRESETS), default="standard", help="default: standard"

@@ -53,11 +53,7 @@ def load_transforms(
     folder: Path, holdout: Sequence[str], selection: Selection, listener: Listener
 ) -> Dataset:
     """Load a folder of transforms files; raise DatasetError naming the file that is wrong."""
-    rig = Rig([], [])
-    for split in SPLITS:
-        path = folder / f"transforms_{split}.json"
-        if split == "train" or path.is_file():
-            _collect(rig, path, split)
+    rig = _rig(folder)
     cameras = hold_out(rig.cameras, holdout, folder.name)
     moments = sorted({shot.time for shot in rig.shots})
     chosen = selection.frames(len(moments), folder.name)
@@ -75,6 +71,20 @@ def load_transforms(
         has_alpha=has_alpha,
         source="transforms",
     )
+
+
+def transforms_moments(folder: Path) -> int:
+    """Return at how many times a folder's pictures were taken."""
+    return len({shot.time for shot in _rig(folder).shots})
+
+
+def _rig(folder: Path) -> Rig:
+    rig = Rig([], [])
+    for split in SPLITS:
+        path = folder / f"transforms_{split}.json"
+        if split == "train" or path.is_file():
+            _collect(rig, path, split)
+    return rig
 
 
 def _collect(rig: Rig, path: Path, split: str) -> None:

@@ -85,6 +85,14 @@ def load_videos(
     )
 
 
+def video_moments(folder: Path) -> int:
+    """Return how many frames a folder's first video has."""
+    document = Record(read_json(folder / CAMERAS_FILE), str(folder / CAMERAS_FILE))
+    _check_version(document)
+    first = Record(document.items("cameras")[0], f"camera 0 of {document.where}")
+    return probe_video(folder / first.text("video")).frames
+
+
 def _check_version(document: Record) -> None:
     if document.text("format") != FORMAT:
         raise DatasetError(f"{document.where} is no cameras file: its format is not {FORMAT!r}.")

@@ -69,20 +69,7 @@ def save_checkpoint(path: Path, state: FitState, config: FitConfig, dataset: str
     Raises:
         EngineError: it cannot be written.
     """
-    tensors: dict[str, Tensor] = {"torch_rng": torch.get_rng_state()}
-    tensors |= {f"parameter.{name}": value.detach() for name, value in state.parameters.items()}
-    for name, value in state.motion.state_dict().items():
-        tensors[f"motion.{name}"] = value
-    for name, value in state.views.state_dict().items():
-        tensors[f"views.{name}"] = value
-    for name, optimizer in all_optimizers(state).items():
-        for index, parameter in enumerate(_parameters(optimizer)):
-            for key, value in optimizer.state.get(parameter, {}).items():
-                tensors[f"optimizer.{name}.{index}.{key}"] = torch.as_tensor(value)
-    for key in ("grad2d", "count"):
-        if state.densifier.state[key] is not None:
-            tensors[f"densify.{key}"] = state.densifier.state[key]
-    tensors |= {f"refreshed.{name}": value for name, value in state.refreshed.items()}
+    tensors = state_tensors(state)
     metadata = {
         "format": FORMAT_NAME,
         "version": FORMAT_VERSION,
@@ -106,6 +93,25 @@ def save_checkpoint(path: Path, state: FitState, config: FitConfig, dataset: str
     finally:
         with suppress(OSError):
             part.unlink(missing_ok=True)
+
+
+def state_tensors(state: FitState) -> dict[str, Tensor]:
+    """Return every tensor of a state by its name in a checkpoint."""
+    tensors: dict[str, Tensor] = {"torch_rng": torch.get_rng_state()}
+    tensors |= {f"parameter.{name}": value.detach() for name, value in state.parameters.items()}
+    for name, value in state.motion.state_dict().items():
+        tensors[f"motion.{name}"] = value
+    for name, value in state.views.state_dict().items():
+        tensors[f"views.{name}"] = value
+    for name, optimizer in all_optimizers(state).items():
+        for index, parameter in enumerate(_parameters(optimizer)):
+            for key, value in optimizer.state.get(parameter, {}).items():
+                tensors[f"optimizer.{name}.{index}.{key}"] = torch.as_tensor(value)
+    for key in ("grad2d", "count"):
+        if state.densifier.state[key] is not None:
+            tensors[f"densify.{key}"] = state.densifier.state[key]
+    tensors |= {f"refreshed.{name}": value for name, value in state.refreshed.items()}
+    return tensors
 
 
 def load_checkpoint(path: Path, state: FitState, config: FitConfig, dataset: str) -> None:

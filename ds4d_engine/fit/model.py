@@ -21,7 +21,7 @@ from ..sampling import TokenSampler, sample_scores, visible_views
 from ..seam.errors import DatasetError
 from ..seam.events import Listener
 from ..single.key_frame import choose_key_frame
-from ..single.tracks import track_pixels
+from ..single.tracks import Tracks, track_pixels
 from .checkpoint import FitState
 from .config import FitConfig
 from .hull import subject_bounds
@@ -79,9 +79,13 @@ def clip_features(
 
 
 def build_motion_model(
-    scene: Scene, config: FitConfig, features: ClipFeatures | None, listener: Listener
+    scene: Scene,
+    config: FitConfig,
+    features: ClipFeatures | None,
+    listener: Listener,
+    tracks: Tracks | None = None,
 ) -> Motion:
-    """Build the configured motion model on the scene's clip."""
+    """Build the configured motion model on the scene's clip; `tracks` are found if not given."""
     clip = Clip(tuple(scene.times), scene.middle, features)
     knots = config.knots or max(4, scene.frame_count // 2)
     settings: dict[str, Any]
@@ -103,7 +107,7 @@ def build_motion_model(
         }
     elif config.motion == "nodes":
         settings = {
-            "tracks": track_pixels(scene.pictures[0], scene.middle, listener),
+            "tracks": tracks or track_pixels(scene.pictures[0], scene.middle, listener),
             "nodes": config.nodes,
             "color_knots": config.color_knots or max(4, scene.frame_count // 4),
             "reference": config.reference,

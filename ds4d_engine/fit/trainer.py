@@ -19,6 +19,7 @@ from ..data import Dataset
 from ..motion import Motion
 from ..motion.nodes import NodeMotion
 from ..raster import backends, set_threads
+from ..raster.threads import MAX_THREADS
 from ..raster.warmup import warm_up
 from ..seam.asset import write_asset
 from ..seam.events import Listener, Stage, silent
@@ -51,7 +52,7 @@ from .reveal import Revealer
 from .scene import Scene
 from .schedule import Clock, Window, decay_learning_rates, draw, time_window
 from .splats import clamp_colors, create_optimizers, create_parameters
-from .start import start_gaussians
+from .start import Start, start_gaussians
 from .strays import without_strays
 from .views import GeneratedViews
 
@@ -92,15 +93,15 @@ def fit(
     """
     torch.manual_seed(config.seed)
     torch.set_num_threads(1)
-    set_threads(config.threads or os.cpu_count() or 1)
-    device = _device(config)
+    set_threads(fit_threads(config))
+    device = fit_device(config)
     if device.type == "cpu":
         warm_up(listener)
     scene = normalised_scene(dataset, config, device)
     guidance = Guidance(scene, config, allow_download, listener)
     features = clip_features(scene, config, listener, allow_download=allow_download)
     motion = build_motion_model(scene, config, features, listener).to(device)
-    state = _first_state(scene, config, motion, listener)
+    state = first_state(scene, config, motion, start_gaussians(scene, config, listener))
     checkpoint, key = checkpoint_path(output), dataset_key(dataset)
     if resume:
         load_checkpoint(checkpoint, state, config, key)
@@ -116,8 +117,8 @@ def fit(
         refresh_motion(state, features, config.backend, grown=grown)
 
     losses = Losses(scene, state, config, guidance)
-    calls = _Calls(listener, should_stop, keep, refresh, visitor)
-    stopped = _optimise(losses, calls)
+    calls = Calls(listener, should_stop, keep, refresh, visitor)
+    stopped = optimise(losses, calls)
     keep()
     if isinstance(motion, NodeMotion):
         state.parameters = without_strays(state.parameters, motion, scene)
@@ -134,18 +135,19 @@ def fit(
     return FitResult(output, stopped, summary)
 
 
-class _Calls(NamedTuple):
+class Calls(NamedTuple):
     """What the loop calls besides its own work."""
 
     listener: Listener
     should_stop: Callable[[], bool]
-    keep: Callable[[], None]
-    refresh: Callable[[bool], None]
+    keep: Callable[[], None]  # write the checkpoint
+    refresh: Callable[[bool], None]  # renew what the motion caches, after growth or not
     visit: Visitor
 
 
-def _first_state(scene: Scene, config: FitConfig, motion: Motion, listener: Listener) -> FitState:
-    parameters = create_parameters(start_gaussians(scene, config, listener), config, motion)
+def first_state(scene: Scene, config: FitConfig, motion: Motion, start: Start) -> FitState:
+    """Return the state of a fit before its first step."""
+    parameters = create_parameters(start, config, motion)
     groups = motion.network_groups()
     views = GeneratedViews(scene, config).to(scene.device)
     return FitState(
@@ -161,7 +163,7 @@ def _first_state(scene: Scene, config: FitConfig, motion: Motion, listener: List
     )
 
 
-def _optimise(losses: Losses, calls: _Calls) -> bool:
+def optimise(losses: Losses, calls: Calls) -> bool:
     """Run the loop from the state's step to the end of the budget; return whether it stopped."""
     scene, state, config = losses.scene, losses.state, losses.config
     clock = Clock(config, state.step, state.elapsed)
@@ -230,7 +232,7 @@ def _tend(
         state.settled += 1
 
 
-def _device(config: FitConfig) -> torch.device:
+def fit_device(config: FitConfig) -> torch.device:
     """Return where the fit runs: CUDA when gsplat is asked for or works, else the CPU.
 
     Nodes move on the CPU only: their kernels are compiled for it.
@@ -240,6 +242,11 @@ def _device(config: FitConfig) -> torch.device:
     if config.backend == "gsplat" or (config.backend == "auto" and backends()["gsplat"] == "ok"):
         return torch.device("cuda")
     return torch.device("cpu")
+
+
+def fit_threads(config: FitConfig) -> int:
+    """Return how many threads the kernels of a fit use."""
+    return config.threads or min(os.cpu_count() or 1, MAX_THREADS)
 
 
 def _summary(state: FitState, scene: Scene, config: FitConfig, stopped: bool) -> dict[str, Any]:
