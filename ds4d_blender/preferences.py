@@ -109,13 +109,16 @@ def _draw_managed(
 ) -> None:
     fields.prop(settings, "build")
     fields.prop(settings, "wheels")
-    if not bpy.app.online_access and not settings.wheels:
+    offline = desk.lacks_network()
+    if offline and state.kind not in (Kind.READY, Kind.INSTALLING):
         fields.label(
             text="Blender may not use the network (System > Network > Allow Online Access).",
             icon="INTERNET_OFFLINE",
         )
     row = fields.row()
-    row.operator("ds4d.install_engine", text=INSTALL.get(state.kind, "Install Again..."))
+    install = row.row()
+    install.enabled = not offline
+    install.operator("ds4d.install_engine", text=INSTALL.get(state.kind, "Install Again..."))
     row.operator("ds4d.check_engine", text="Check")
     row.operator("ds4d.remove_engine", text="Remove")
 

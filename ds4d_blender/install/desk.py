@@ -131,11 +131,13 @@ def why_not_install() -> str:
         return "The engine is being installed."
     if _in_use():
         return IN_USE
-    if not bpy.app.online_access and not settings().wheels and not renews(settings().build):
-        return (
-            "Turn on “Allow Online Access” in Preferences > System, or choose a folder of packages."
-        )
     return ""
+
+
+def lacks_network() -> bool:
+    """Tell whether an installation with the preferences as they are may not use the network."""
+    chosen = settings()
+    return not (bpy.app.online_access or chosen.wheels or renews(chosen.build))
 
 
 def _in_use() -> bool:
@@ -150,18 +152,18 @@ def begin_installation(wish: str, wheels: str = "") -> None:
     """Start to install the managed engine; raise EngineError where that may not or cannot be."""
     if installing():
         raise errors.EngineError("The engine is being installed: wait until that is done.")
-    where = folder()
+    where, renew = folder(), renews(wish)
+    refuse_without_consent(wheels=wheels, online=bpy.app.online_access, renew=renew)
     order = Order(
         root=str(where.root),
         wheel=str(shipped.wheel()),
         constraints=str(shipped.constraints()),
         wish=wish,
         wheels=wheels,
-        renew=renews(wish),
+        renew=renew,
         online=bpy.app.online_access,
         agreed_bytes=download_bytes(wish),
     )
-    refuse_without_consent(order)
     _desk.failure = ""
     _desk.installation = Installation(order, where.worker_log)
     _follow()

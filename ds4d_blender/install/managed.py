@@ -68,7 +68,7 @@ def install(
         child.Cancelled: the same, because `cancelled` said so.
     """
     where = places.Places(Path(order.root))
-    refuse_without_consent(order)
+    refuse_without_consent(wheels=order.wheels, online=order.online, renew=order.renew)
     where.root.mkdir(parents=True, exist_ok=True)
     places.recover(where)
     claim(where)
@@ -85,17 +85,17 @@ def install(
         shutil.rmtree(where.part, ignore_errors=True)
 
 
-def refuse_without_consent(order: Order) -> None:
+def refuse_without_consent(*, wheels: str, online: bool, renew: bool) -> None:
     """Raise EngineError where the network is needed and may not be used."""
-    if order.renew:
+    if renew:
         return
-    if order.wheels:
-        if not any(Path(order.wheels).glob("*.whl")):
-            raise errors.EngineError(f"There are no wheels in {order.wheels}: choose their folder.")
-    elif not order.online:
+    if wheels:
+        if not any(Path(wheels).glob("*.whl")):
+            raise errors.EngineError(f"There are no packages in {wheels}: choose their folder.")
+    elif not online:
         raise errors.EngineError(
             "Blender may not use the network: turn on “Allow Online Access” in Preferences > "
-            "System, or choose a folder of wheels."
+            "System, or choose a folder of packages."
         )
 
 
@@ -180,7 +180,7 @@ def _refuse_more_than_agreed(order: Order, build: torch_build.TorchBuild, total:
     if not order.wheels and total > agreed * TOLERANCE:
         raise errors.EngineError(
             f"The download would be {megabytes(total)}, and {megabytes(agreed)} were agreed to: "
-            "install again to agree to that, or choose a folder of wheels."
+            "install again to agree to that, or choose a folder of packages."
         )
 
 

@@ -43,6 +43,8 @@ class DS4D_OT_install_engine(bpy.types.Operator):
     def invoke(self, context: bpy.types.Context, event: bpy.types.Event) -> set[str]:
         settings = choice.settings()
         self.build, self.wheels = settings.build, settings.wheels
+        if desk.lacks_network():
+            return self.execute(context)  # which says so
         desk.look_for_gpu()
         return context.window_manager.invoke_props_dialog(
             self, width=460, title="Install the Engine", confirm_text="Install"

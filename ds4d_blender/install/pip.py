@@ -18,6 +18,8 @@ from .places import packages_of, python_of
 SIZES_SCRIPT = Path(__file__).with_name("sizes_of.py")
 # What pip's own settings call a place to take packages from.
 _OWN_SOURCE = re.compile(r"^\S*\b(index-url|extra-index-url|find-links|no-index)=", re.MULTILINE)
+# A package that cannot be found, as pip says it, and as it says it when versions are constrained.
+_MISSING = re.compile(r"No matching distribution found for (\S+)|^ +\S+ \S+ depends on (\S+)", re.M)
 _SAYS = re.compile(r"^ERROR: (.+)$", re.MULTILINE)
 
 
@@ -179,9 +181,9 @@ def _why(said: str, wheels: Path | None) -> str:
     """Return one sentence for what pip said when it failed."""
     if "No space left" in said or "Errno 28" in said:
         return "The disk is full: make room, then install again."
-    missing = re.findall(r"No matching distribution found for (\S+)", said)
+    missing = ["".join(found) for found in _MISSING.findall(said)]
     if missing and wheels is not None:
-        return f"The folder of wheels has nothing that fits for {missing[-1]}: add it, then retry."
+        return f"The folder has no package that fits for {missing[-1]}: add it, then install again."
     lost = ("NewConnectionError", "ConnectTimeout", "NameResolution", "ProxyError", "SSLError")
     if any(word in said for word in lost) or "ReadTimeout" in said:
         return "The package index cannot be reached: check the network, then install again."

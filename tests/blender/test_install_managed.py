@@ -104,7 +104,7 @@ def test_without_online_access_and_wheels_nothing_is_started(
 def test_a_folder_without_wheels_is_refused(tmp_path: Path, no_process: None) -> None:
     (tmp_path / "empty").mkdir()
     asked = order(tmp_path, wheels=str(tmp_path / "empty"), online=True)
-    with pytest.raises(errors.EngineError, match="There are no wheels in"):
+    with pytest.raises(errors.EngineError, match="There are no packages in"):
         install(asked, events.silent)
 
 
@@ -194,7 +194,7 @@ def test_a_second_installation_at_once_is_refused(tmp_path: Path) -> None:
 
 def test_the_missing_package_of_a_folder_of_wheels_is_named(tmp_path: Path) -> None:
     said = "ERROR: No matching distribution found for torch>=2.4\n"
-    assert "nothing that fits for torch>=2.4" in pip._why(said, tmp_path)
+    assert "no package that fits for torch>=2.4" in pip._why(said, tmp_path)
     assert "nothing that fits this computer for torch>=2.4" in pip._why(said, None)
     lost = "WARNING: Retrying ... NewConnectionError(...)\n" + said
     assert "cannot be reached" in pip._why(lost, None)
