@@ -29,7 +29,7 @@ from tests.blender.waiting import lives, until
 pytestmark = pytest.mark.skipif(
     os.name == "nt" or shutil.which("tar") is None, reason="needs a shell and tar over there"
 )
-LIMITS = Limits(patience=Patience(2.0, 1.0, 1.0))
+LIMITS = Limits(patience=Patience(20.0, 10.0, 2.0))
 
 
 @dataclasses.dataclass

@@ -17,7 +17,9 @@ from ds4d_blender.jobs.job import Job, State
 from tests.blender.fake_engines import Stepper, fake_engine
 from tests.blender.waiting import lives
 
-QUICK = Limits(silent=0.4, greeting=1.2, patience=Patience(0.3, 0.3, 0.3))
+SOON = Patience(0.3, 0.3, 0.3)
+QUICK = Limits(silent=0.4, patience=SOON)
+HASTY = Limits(silent=0.4, greeting=1.2, patience=SOON)
 
 
 class Fit:
@@ -67,14 +69,14 @@ def test_an_engine_of_another_version(tmp_path: Path) -> None:
 
 
 def test_a_program_that_prints_only_garbage(tmp_path: Path) -> None:
-    fit = Fit(tmp_path, "garbage")
+    fit = Fit(tmp_path, "garbage", HASTY)
     message = fit.end(error="NoEngine")
     assert "no DS4D engine, it said “Welcome to the coffee machine”" in message
     assert "coffee" in Path(fit.job.log).read_text("utf-8", "replace")
 
 
 def test_a_program_that_says_nothing_is_given_up(tmp_path: Path) -> None:
-    message = Fit(tmp_path, "mute").end(error="EngineSilent")
+    message = Fit(tmp_path, "mute", HASTY).end(error="EngineSilent")
     assert message.startswith("The engine did not answer for 1 s; check it")
 
 
