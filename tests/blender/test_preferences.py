@@ -189,7 +189,11 @@ def test_no_button_and_no_state_reaches_the_network_or_starts_a_process(
         assert not getattr(bpy.ops.ds4d, name).poll()
 
 
-def test_a_copy_that_carries_no_engine_says_so(settings: Any, tmp_path: Path) -> None:
+def test_a_copy_that_carries_no_engine_says_so(
+    settings: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    assert shipped.version()
+    monkeypatch.setattr(shipped, "ADDON", tmp_path)
     (tmp_path / "torch-2.13.0-py3-none-any.whl").touch()
     with pytest.raises(RuntimeError, match="carries no engine"):
         bpy.ops.ds4d.install_engine(wheels=str(tmp_path))

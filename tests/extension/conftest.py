@@ -26,3 +26,9 @@ def extension_zip(build_addon: ModuleType, tmp_path_factory: pytest.TempPathFact
     archive = build_addon.build(tmp_path_factory.mktemp("extension"))
     assert isinstance(archive, Path)
     return archive
+
+
+@pytest.fixture(scope="session")
+def engine_wheel() -> str:
+    """The engine's name inside the extension."""
+    return "engine/ds4d-0.1.0-py3-none-any.whl"
