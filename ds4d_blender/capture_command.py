@@ -15,9 +15,10 @@ import os
 import shutil
 import sys
 import threading
+import traceback
 from pathlib import Path
 from types import ModuleType
-from typing import Any
+from typing import Any, NoReturn
 
 import bpy
 
@@ -32,10 +33,10 @@ def prepare(settings: Any, folder: Path, out: str) -> list[str]:
     """
     from .seam import errors
 
-    folder.mkdir(parents=True, exist_ok=True)
     try:
+        folder.mkdir(parents=True, exist_ok=True)
         bpy.ops.wm.save_as_mainfile(filepath=str(folder / FILE), copy=True, check_existing=False)
-    except RuntimeError as error:
+    except (RuntimeError, OSError) as error:
         shutil.rmtree(folder, ignore_errors=True)
         reason = str(error).strip().splitlines()[-1]
         raise errors.ConfigError(f"The scene cannot be copied for its capture: {reason}") from None
@@ -153,13 +154,26 @@ def _say(line: str) -> None:
 
 def _watch_input(given_up: threading.Event) -> None:
     """Give up when whoever asked is gone or says cancel; at the latest after some seconds."""
-    for line in sys.stdin:
-        if '"cancel"' in line:
-            break
+    while (said := os.read(0, 4096)) and b'"cancel"' not in said:
+        pass
     given_up.set()
     threading.Event().wait(_LEAVE_SECONDS)
-    os._exit(1)
+    _leave(1)
+
+
+def _leave(code: int) -> NoReturn:
+    """End this process; Blender's own end would wait for the thread that reads standard input."""
+    shutil.rmtree(bpy.app.tempdir, ignore_errors=True)
+    sys.stdout.flush()
+    sys.stderr.flush()
+    os._exit(code)
 
 
 if __name__ == "__main__":
-    sys.exit(run(Path(sys.argv[sys.argv.index("--") + 1])))
+    code = 1
+    try:
+        code = run(Path(sys.argv[sys.argv.index("--") + 1]))
+    except Exception:
+        traceback.print_exc()
+    finally:
+        _leave(code)

@@ -161,8 +161,11 @@ def redraw() -> None:
     """Draw the sidebars of all 3D views again."""
     for window in bpy.context.window_manager.windows:
         for area in window.screen.areas:
-            if area.type == "VIEW_3D":
-                area.tag_redraw()
+            if area.type != "VIEW_3D":
+                continue
+            for region in area.regions:  # the view itself is drawn when its objects change
+                if region.type == "UI":
+                    region.tag_redraw()
 
 
 _session: Session | None = None
