@@ -148,9 +148,14 @@ def pytest(session: nox.Session, environment: Environment, *folders: str, **env:
 
 @nox.session
 def tests(session: nox.Session) -> None:
-    """Run everything: the static checks, the engine's tests and the add-on's in each Blender."""
+    """Run everything: the static checks, the engine's tests and the add-on's in each Blender.
+
+    On CI the engine is also installed for real, as an artist would from the preferences.
+    """
     for name in ("lint", "tests_engine", *(f"tests_blender-{release}" for release in BLENDERS)):
         session.notify(name)
+    if ON_CI:
+        session.notify("tests_install")
 
 
 @nox.session
@@ -193,6 +198,18 @@ def tests_blender_4_5(session: nox.Session) -> None:
 def tests_blender_5_2(session: nox.Session) -> None:
     """Test the add-on in Blender 5.2 LTS (Python 3.13)."""
     tests_blender(session, "5.2")
+
+
+@nox.session
+def tests_install(session: nox.Session) -> None:
+    """Install the engine for real from the built extension: minutes, half a gigabyte of packages.
+
+    It takes them from wherever pip is set up to find them.
+    """
+    blender = BLENDERS[DEMO_BLENDER]
+    system_libraries(session)
+    blender.prepare(session)
+    pytest(session, blender, "tests/install")
 
 
 @nox.session

@@ -120,6 +120,13 @@ def renews(wish: str) -> bool:
     return record is not None and record.build == build_for(wish).name
 
 
+def reason_for(wish: str) -> str:
+    """Say why that build, as far as the card is known."""
+    if wish != torch_build.PROCESSOR and not _desk.gpu_known:
+        return "Looking for a graphics card..."
+    return build_for(wish).reason
+
+
 def download_bytes(wish: str) -> int:
     """Return what the installation will download: as measured before, or as is said of it."""
     return _desk.measured.get(wish, build_for(wish).download_bytes)

@@ -62,7 +62,7 @@ class DS4D_OT_install_engine(bpy.types.Operator):
             size = megabytes(desk.download_bytes(self.build))
             column.label(text=f"Downloads about {size} of packages from the Internet.")
         column.label(text=f"Takes about {megabytes(build.disk_bytes)} on the disk.")
-        for line in textwrap.wrap(build.reason, 70):
+        for line in textwrap.wrap(desk.reason_for(self.build), 70):
             column.label(text=line)
         column.prop(self, "build")
 

@@ -9,9 +9,11 @@ from __future__ import annotations
 import os
 import socket
 import subprocess
+import sys
 import time
 from collections.abc import Iterator
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import bpy
@@ -19,9 +21,10 @@ import pytest
 
 import ds4d_blender
 from ds4d_blender import preferences
-from ds4d_blender.install import choice, desk, shipped
+from ds4d_blender.install import choice, desk, operators, shipped
 from ds4d_blender.install.check import EngineState, Kind
 from ds4d_blender.install.places import Places
+from ds4d_blender.install.torch_build import Gpu
 from ds4d_blender.preferences import chosen_engine, draw_preferences, engine_state
 from ds4d_blender.seam import errors
 from tests.blender import small_engine
@@ -117,6 +120,31 @@ def test_an_engine_on_another_machine(settings: Any, tmp_path: Path) -> None:
     settings.kind = "REMOTE"
     settings.remote_prefix = "ssh render@box"
     check("remote", drawn(settings), tmp_path)
+
+
+def asked(build: str, wheels: str = "") -> str:
+    """Return what is asked before an installation."""
+    layout = Recording()
+    owner = SimpleNamespace(layout=layout, build=build, wheels=wheels)
+    owner.bl_rna = bpy.ops.ds4d.install_engine.get_rna_type()
+    operators.DS4D_OT_install_engine.draw(owner, bpy.context)
+    return "\n".join(layout.lines) + "\n"
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="the texts name this system's builds")
+def test_size_and_reason_are_told_before_anything_is_downloaded(
+    settings: Any, tmp_path: Path
+) -> None:
+    assert "Looking for a graphics card" in asked("AUTOMATIC")
+    desk._desk.gpu, desk._desk.gpu_known = Gpu("NVIDIA GeForce RTX 4090", 580, 8.9), True
+    check("consent-card", asked("AUTOMATIC"), tmp_path)
+    check("consent-processor", asked("PROCESSOR"), tmp_path)
+    check("consent-folder", asked("PROCESSOR", "/media/packages"), tmp_path)
+
+
+def test_the_size_that_was_found_out_is_told_the_next_time(settings: Any) -> None:
+    desk._desk.measured["PROCESSOR"] = 3_030_000_000
+    assert "Downloads about 3.0 GB" in asked("PROCESSOR")
 
 
 def test_at_first_there_is_no_engine(settings: Any) -> None:
