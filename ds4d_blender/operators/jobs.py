@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import shutil
 from collections.abc import Callable
 from pathlib import Path
 
@@ -125,9 +126,11 @@ class DS4D_OT_remove_job(_JobOperator, bpy.types.Operator):
     lack = "No fit is waiting or has ended"
 
     def act(self, job: Job) -> None:
-        session.current().queue.remove(job.id)
-        targets = live.followers().get(job.id, [])
-        live.remove_empty(targets)
+        queue = session.current().queue
+        queue.remove(job.id)
+        # The copy of a scene that was to be captured.
+        shutil.rmtree(queue.folder / job.id, ignore_errors=True)
+        live.remove_empty(live.followers().get(job.id, []))
 
 
 class DS4D_OT_move_job(_JobOperator, bpy.types.Operator):
