@@ -47,14 +47,14 @@ class Questions:
         """Tell whether an answer is still to come."""
         return bool(self._calls)
 
-    def ask_estimate(self, source: str, words: Sequence[str]) -> None:
-        """Ask how long a fit will take and what it needs.
+    def ask_estimate(self, source: str, words: Sequence[str], output: str) -> None:
+        """Ask how long a fit will take and what it needs, with its result at `output`.
 
         Raises:
             EngineError: there is no engine, or it is on another machine.
         """
         asked = (source, *words)
-        self._ask("estimate", ["estimate", *asked, "--json"])
+        self._ask("estimate", ["estimate", *asked, "-o", output, "--json"])
         self.estimate = Answer(asked)
 
     def ask_mask(self, source: str, words: Sequence[str]) -> None:

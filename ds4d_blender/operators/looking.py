@@ -83,7 +83,7 @@ def estimate(asked: Request) -> None:
     """Ask the engine for an estimate; raise DS4DError, one sentence, where it cannot be asked."""
     if asked.captures:
         raise errors.ConfigError("There is no estimate before the scene has been rendered.")
-    session.current().questions.ask_estimate(asked.source, asked.words)
+    session.current().questions.ask_estimate(asked.source, asked.words, asked.output)
 
 
 def preview_mask(asked: Request) -> None:

@@ -125,6 +125,20 @@ def _draw_answer(layout: bpy.types.UILayout, values: dict[str, Any]) -> None:
             split = layout.split(factor=0.5)
             split.label(text=label)
             split.label(text=f"about {shown(float(values[name]))}")
+    for lack in lacks(values):
+        paragraph(layout, lack, icon="ERROR")
+
+
+def lacks(values: dict[str, Any]) -> list[str]:
+    """Return a sentence for each thing that an estimate finds too little of."""
+    found = []
+    memory, disk = values.get("memory_free_bytes"), values.get("disk_free_bytes")
+    if memory is not None and values.get("memory_bytes", 0) > memory:
+        found.append(f"Only {amount(memory)} of memory are free: choose a lower quality.")
+    needed = values.get("asset_bytes", 0) + values.get("checkpoint_bytes", 0)
+    if disk is not None and needed > disk:
+        found.append(f"Only {amount(disk)} are free where the output goes: choose another place.")
+    return found
 
 
 CLASSES = (DS4D_PT_fit, DS4D_PT_fit_advanced)

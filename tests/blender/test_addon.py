@@ -5,26 +5,20 @@ from __future__ import annotations
 
 import subprocess
 import sys
-from collections.abc import Iterator
+import threading
 from pathlib import Path
 
 import bpy
 import pytest
 
 import ds4d_blender
+from ds4d_blender import session
 from ds4d_engine.seam import write_asset
 from tests.blender.synthetic import asset
 
 
-@pytest.fixture
-def registered() -> Iterator[None]:
-    ds4d_blender.register()
-    yield
-    ds4d_blender.unregister()
-
-
 def residue() -> set[str]:
-    """Return every trace of the add-on among Blender's types and operators."""
+    """Return every trace of the add-on in Blender."""
     types = {name for name in dir(bpy.types) if name.startswith("DS4D_")}
     operators = {f"ds4d.{name}" for name in dir(bpy.ops.ds4d)}
     scene = {item.identifier for item in bpy.types.Scene.bl_rna.properties}
@@ -32,17 +26,47 @@ def residue() -> set[str]:
     menus = (bpy.types.TOPBAR_MT_file_import, bpy.types.TOPBAR_MT_file_export)
     drawn = [f for menu in menus for f in menu._dyn_ui_initialize()]
     entries = {f.__name__ for f in drawn if "ds4d" in f.__module__}
-    return types | operators | scene | entries
+    return types | operators | scene | entries | handlers()
+
+
+def handlers() -> set[str]:
+    """Return the add-on's handlers, and its timer."""
+    lists = {name: getattr(bpy.app.handlers, name) for name in dir(bpy.app.handlers)}
+    found = {
+        name
+        for name, functions in lists.items()
+        if isinstance(functions, list)
+        and any("ds4d" in getattr(function, "__module__", "") for function in functions)
+    }
+    return found | ({"timer"} if bpy.app.timers.is_registered(session.tick) else set())
 
 
 def test_registering_twice_leaves_no_residue() -> None:
     assert not residue()
     for _ in range(2):
         ds4d_blender.register()
-        assert {"ds4d.import_asset", "ds4d.export_init"} <= residue()
-        assert {"_import_menu", "_export_menu"} <= residue()
+        assert {"ds4d.import_asset", "ds4d.export_init", "ds4d.fit"} <= residue()
+        assert {"_import_menu", "_export_menu", "undo_post", "load_pre"} <= residue()
+        assert {"DS4D_PT_source", "DS4D_FH_asset", "ds4d"} <= residue()
         ds4d_blender.unregister()
         assert not residue()
+
+
+def test_disabling_lets_the_jobs_go_and_leaves_no_files(tmp_path: Path) -> None:
+    ds4d_blender.register()
+    threads = threading.active_count()
+    folder = session.current().queue.folder
+    assert folder.is_dir()
+    ds4d_blender.unregister()
+    assert session.begun() is None and not folder.exists()
+    assert threading.active_count() <= threads
+
+
+def test_a_blender_without_windows_begins_no_session_by_itself() -> None:
+    ds4d_blender.register()
+    assert bpy.app.background and not bpy.app.timers.is_registered(session.tick)
+    assert session.step() > 0 and session.begun() is None
+    ds4d_blender.unregister()
 
 
 @pytest.mark.usefixtures("registered")

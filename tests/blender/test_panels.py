@@ -135,6 +135,20 @@ def test_a_clip_was_estimated_and_looked_at(now: Session, clip: Path, tmp_path: 
     check("estimated", tmp_path)
 
 
+def test_too_little_memory_and_disk_are_said(now: Session, clip: Path, tmp_path: Path) -> None:
+    values = {
+        "seconds": 5000.0,
+        "memory_bytes": 8e9,
+        "asset_bytes": 31e6,
+        "checkpoint_bytes": 88e6,
+        "memory_free_bytes": 2.5e9,
+        "disk_free_bytes": 50e6,
+    }
+    asked = fit_panel.can_start(bpy.context.scene.ds4d)
+    now.questions.estimate = Answer((asked.source, *asked.words), running=False, values=values)
+    check("too-little", tmp_path)
+
+
 def test_questions_are_asked(now: Session, clip: Path, tmp_path: Path) -> None:
     now.questions.estimate = Answer((str(clip),))
     now.questions.mask = Answer((str(clip),), part=0.3)
