@@ -58,7 +58,7 @@ def measure(clip: str, motion: str, steps: int) -> dict:
         densify_stop=1.0,
         checkpoint_seconds=0.0,
     )
-    loop, found = trainer._optimise, {}
+    loop, found = trainer.optimise, {}
 
     def bare(*arguments: object) -> bool:
         began = time.perf_counter()
@@ -78,9 +78,9 @@ def measure(clip: str, motion: str, steps: int) -> dict:
 
     with tempfile.TemporaryDirectory() as folder:
         for version in (bare, profiled):
-            trainer._optimise = version
+            trainer.optimise = version
             fit(dataset, config, Path(folder) / "profile.ds4d")
-    trainer._optimise = loop
+    trainer.optimise = loop
     return found
 
 

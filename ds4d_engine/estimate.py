@@ -7,10 +7,12 @@ The model:
   time per frame counts for all of them.
 - Steps are timed on this machine (`fit.rehearsal`), at the number of Gaussians that the fit has on
   average. A dataset's fit grows to `max_gaussians`. One clip's begins with what its outline gives,
-  and every revealed key frame adds up to an eighth of that, as long as there is room.
-- Before the loop, a clip's subject is followed through every frame, once for real and once
-  (`LIFTED_FRAMES` frames' worth) to lift its tracks into space. After it, writing takes
-  `EXPORT_SECONDS` per Gaussian and frame.
+  and every revealed key frame adds up to an eighth of that, as long as there is room; it costs as
+  much as `REVEAL_STEPS` steps.
+- Before the loop comes what the rehearsal needed as well (libraries, kernels, the first Gaussians),
+  measured there; then a clip's subject is followed through every frame, once for real and once
+  (`LIFTED_FRAMES` frames' worth) to lift its tracks into space. What follows the loop takes
+  `EXPORT_SECONDS`, and `STRAY_SECONDS` for one clip, per Gaussian and frame.
 - Memory is what this process took for the rehearsal, plus pictures, targets and Gaussians of the
   whole fit. An asset holds every Gaussian in every frame: less, where many stand still.
 """
@@ -37,6 +39,12 @@ LIFTED_FRAMES = 36
 """Lifting tracks takes as long as following the subject through so many frames."""
 EXPORT_SECONDS = 2.5e-6
 """Per Gaussian and frame, to look at the result, bake and write it."""
+STRAY_SECONDS = 6.6e-6
+STRAY_FRAMES = 16
+"""At most so many are searched for strays."""
+REVEAL_STEPS = 7
+BAKED_COPIES = 4.25
+"""Of an asset, that lie in memory while it is baked and written."""
 TARGET_BYTES = 4 << 30
 """Targets that a fit keeps, at most; see `fit.scene.TargetCache`."""
 ADAM_COPIES = 2
@@ -82,7 +90,6 @@ def estimate(outlook: Outlook, config: FitConfig, output: Path | None = None) ->
     Raises:
         DS4DError: the fit could not begin.
     """
-    startup = time.process_time()
     is_clip = outlook.sample.source == "clip"
     first = config.gaussians if config.motion == "nodes" else _mean_of_growth(config)
     costs = rehearse(
@@ -96,9 +103,12 @@ def estimate(outlook: Outlook, config: FitConfig, output: Path | None = None) ->
     step = costs.step_seconds + costs.step_seconds_per_gaussian * (mean - costs.gaussians)
     fitting = config.seconds or step * config.iterations
     frames = outlook.frame_count
-    seconds = startup + fitting + frames * outlook.read_seconds
-    seconds += costs.track_seconds * (frames + LIFTED_FRAMES * (config.motion == "nodes"))
+    seconds = costs.setup_seconds + fitting + frames * outlook.read_seconds
     seconds += EXPORT_SECONDS * last * frames
+    if config.motion == "nodes":
+        seconds += costs.track_seconds * (frames + LIFTED_FRAMES)
+        seconds += REVEAL_STEPS * config.reveal_times * step * (not config.seconds)
+        seconds += STRAY_SECONDS * last * min(frames, STRAY_FRAMES)
     camera = outlook.sample.cameras[outlook.sample.train[0]]
     return Estimate(
         seconds=seconds,
@@ -157,7 +167,7 @@ def _memory_bytes(outlook: Outlook, config: FitConfig, costs: Rehearsal, last: i
     visited = 1 - math.exp(-config.iterations / looks)
     targets = min(16 * trained * frames * backgrounds * visited, TARGET_BYTES)
     gaussians = (last - costs.gaussians) * costs.bytes_per_gaussian * (1 + ADAM_COPIES / 3)
-    baked = 2 * 4 * costs.baked_floats * last * frames
+    baked = BAKED_COPIES * 4 * costs.baked_floats * last * frames
     while_fitting = targets + gaussians + baked
     while_reading = outlook.read_bytes * frames
     return round(_peak_bytes() + 4 * pixels + max(while_fitting, while_reading))

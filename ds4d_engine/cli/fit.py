@@ -27,8 +27,6 @@ from .sources import add_source_options, names_clip, no_views, read_source
 
 if TYPE_CHECKING:
     from ..fit import FitConfig, FitResult
-    from ..fit.moment import Moment, Visitor
-    from ..fit.preview import Previewer
 
 PREVIEW_SECONDS = 5.0
 _STOP_SIGNALS = ("SIGINT", "SIGTERM", "SIGBREAK")
@@ -79,6 +77,13 @@ def add_fit_options(parser: argparse.ArgumentParser, *, needs_output: bool) -> N
         metavar="CAMERA",
         help="cameras to keep for evaluation, besides the dataset's own test cameras",
     )
+    _add_following(parser)
+    add_source_options(parser)
+    settings.add_options(parser, FitConfig, skip=("preset",))
+
+
+def _add_following(parser: argparse.ArgumentParser) -> None:
+    """Add how a fit is followed and steered."""
     add_progress(parser)
     parser.add_argument(
         "--control",
@@ -92,8 +97,6 @@ def add_fit_options(parser: argparse.ArgumentParser, *, needs_output: bool) -> N
         help=f"time between previews beside the output (default: none; {PREVIEW_SECONDS:g} with "
         "--control)",
     )
-    add_source_options(parser)
-    settings.add_options(parser, FitConfig, skip=("preset",))
 
 
 def run(arguments: argparse.Namespace) -> int:
@@ -139,8 +142,9 @@ def _fit(
 
     from ..console import progress_listener
     from ..fit import fit
+    from ..fit.companion import Companion
     from ..fit.config import CLIP_SIZES
-    from ..fit.preview import Previewer
+    from ..fit.previewer import Previewer
 
     listening = nullcontext(control.listen) if control else progress_listener(arguments.progress)
     with listening as listener:
@@ -158,7 +162,7 @@ def _fit(
                     should_stop=should_stop,
                     resume=arguments.resume,
                     allow_download=arguments.allow_download,
-                    visitor=_visitor(control, previewer),
+                    visitor=Companion(control, previewer),
                 )
             finally:
                 if previewer:
@@ -191,17 +195,6 @@ def preview_seconds(arguments: argparse.Namespace) -> float:
     if not 0 <= seconds < float("inf"):
         raise ConfigError(f"--preview-seconds is {seconds:g}; give 0 for none, or a time.")
     return float(seconds)
-
-
-def _visitor(control: Control | None, previewer: Previewer | None) -> Visitor:
-    def visit(moment: Moment) -> float:
-        if control:
-            control.begun = True
-        if previewer:
-            previewer.visit(moment)
-        return control.wait_while_paused(moment.keep) if control else 0.0
-
-    return visit
 
 
 def _speaker(progress: str) -> Callable[[Event], None]:

@@ -1,13 +1,16 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""What may be looked at between two steps of a fit."""
+"""What may be looked at while a fit goes on."""
 
 from __future__ import annotations
 
 from collections.abc import Callable
 from typing import NamedTuple
 
+from .config import FitConfig
 from .losses import Losses
+from .scene import Scene
 from .schedule import Window
+from .start import Start
 
 
 class Moment(NamedTuple):
@@ -20,10 +23,12 @@ class Moment(NamedTuple):
     keep: Callable[[], None]  # writes the checkpoint
 
 
-Visitor = Callable[[Moment], float]
-"""Is called before every step; returns the seconds for which it made the fit wait."""
+class Visitor:
+    """Looks at a fit; this one passes by."""
 
+    def begin(self, scene: Scene, start: Start, config: FitConfig) -> None:
+        """Look at what the fit starts from; its motion has still to be prepared."""
 
-def hurry_on(moment: Moment) -> float:
-    """Look at nothing."""
-    return 0.0
+    def visit(self, moment: Moment) -> float:
+        """Look before every step; return the seconds for which the fit was made to wait."""
+        return 0.0

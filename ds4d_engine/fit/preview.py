@@ -1,16 +1,10 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""How a fit looks so far: a small asset and a picture, for whoever waits for it."""
+"""How a fit looks so far: a small asset, and a picture beside its source."""
 
 from __future__ import annotations
 
 import dataclasses
-import math
-import os
-import sys
-import time
-from collections.abc import Callable
-from contextlib import suppress
-from pathlib import Path
+from typing import Any, NamedTuple
 
 import cv2
 import numpy as np
@@ -19,62 +13,21 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from ..data import Dataset
-from ..seam.asset import Asset, Gaussians, Motion, write_asset
-from ..seam.errors import DS4DError, EngineError
-from ..seam.events import Preview
-from .files import part_path, preview_paths
+from ..seam.asset import Asset, Gaussians, Motion
+from ..spherical_harmonics import SH_C0
+from .config import FitConfig
 from .moment import Moment
+from .scene import Scene
 from .splats import Splats, activate, composite, render_view
+from .start import Start
 
 MOST = 20_000
 """Gaussians of a preview."""
 FRAMES = 16
 WIDTH = 512
 """Pixels of the whole picture, at most: source and fit, side by side."""
-SHARE = 0.05
-"""Of a fit's time that previews may take."""
 MOST_GROWTH = 2.0
 """How much larger kept Gaussians may be drawn to cover for those left out."""
-
-
-class Previewer:
-    """Writes previews beside an asset while it is fitted, the first one at once."""
-
-    def __init__(
-        self, dataset: Dataset, output: Path, seconds: float, say: Callable[[Preview], None]
-    ) -> None:
-        """Write every `seconds`, or less often where previews would take more than `SHARE`."""
-        self.dataset, self.seconds, self.say = dataset, seconds, say
-        self.asset_path, self.picture_path = preview_paths(output)
-        self.due = -float("inf")
-
-    def visit(self, moment: Moment) -> None:
-        """Write a preview if it is time for one.
-
-        One that cannot be written is told on stderr and left out: it is no reason to end a fit.
-        """
-        started = time.monotonic()
-        if started < self.due:
-            return
-        try:
-            write_asset(self.asset_path, preview_asset(self.dataset, moment))
-            picture = preview_picture(moment)
-            _write_picture(self.picture_path, picture)
-        except DS4DError as error:
-            print(f"ds4d: no preview: {error}", file=sys.stderr, flush=True)
-        else:
-            files = {"asset": str(self.asset_path), "picture": str(self.picture_path)}
-            psnr = _likeness(picture) if math.isnan(moment.psnr) else moment.psnr
-            self.say(Preview(files, {"psnr": psnr, "step": moment.losses.state.step}))
-        ended = time.monotonic()
-        wait = (ended - started) * (1 - SHARE) / SHARE
-        self.due = ended + max(self.seconds, wait)
-
-    def remove(self) -> None:
-        """Remove what was written."""
-        for path in (self.asset_path, self.picture_path):
-            with suppress(OSError):
-                path.unlink(missing_ok=True)
 
 
 @torch.no_grad()
@@ -90,26 +43,66 @@ def preview_asset(
     parameters = state.parameters
     chosen, growth = _important(parameters["scales"], parameters["opacities"], most)
     motion = state.motion if moment.moving else None
-    count = min(frames, scene.frame_count)
-    times = np.linspace(0, 1, count) if count > 1 else np.zeros(1)
     first, last = scene.times[moment.window.low], scene.times[moment.window.high - 1]
     baked = [
         _select(activate(parameters, motion, float(time)), chosen, growth)
-        for time in np.clip(times, first, last)
+        for time in np.clip(_times(scene, frames), first, last)
     ]
+    shown = _Shown(baked, _array(parameters["shN"][chosen]), "motion_colors" in parameters)
+    told = {"preview": True, "step": state.step, "gaussians": len(parameters["means"])}
+    return _asset(dataset, scene, shown, told)
+
+
+@torch.no_grad()
+def start_asset(
+    dataset: Dataset, scene: Scene, start: Start, config: FitConfig, frames: int = FRAMES
+) -> Asset:
+    """Return what a fit starts from, as a preview in which nothing moves yet."""
+    splats, shN = _start_splats(start, config)
+    chosen, growth = _important(splats.scales.log(), splats.opacities.logit(), MOST)
+    still = _select(splats, chosen, growth)
+    baked = [still] * len(_times(scene, frames))
+    # as in later previews: one view's colours and opacities change
+    shown = _Shown(baked, _array(shN[chosen]), config.motion == "nodes")
+    return _asset(dataset, scene, shown, {"preview": True, "step": 0, "gaussians": len(shN)})
+
+
+@torch.no_grad()
+def preview_picture(moment: Moment) -> NDArray[np.uint8]:
+    """Return the source and the fit side by side [H, W, 3], at the canonical frame."""
+    losses = moment.losses
+    scene, state = losses.scene, losses.state
+    motion = state.motion if moment.moving else None
+    splats = activate(state.parameters, motion, float(scene.times[_shown_look(scene)[0]]))
+    return _side_by_side(scene, splats, state.parameters["shN"], losses.config.backend)
+
+
+def start_picture(scene: Scene, start: Start, config: FitConfig) -> NDArray[np.uint8]:
+    """Return the source and what a fit starts from, as `preview_picture` does."""
+    return _side_by_side(scene, *_start_splats(start, config), config.backend)
+
+
+class _Shown(NamedTuple):
+    """Gaussians of a preview, in the normalised world."""
+
+    baked: list[Splats]  # at its frames
+    shN: NDArray[np.float32]
+    colored: bool  # whether colours and opacities change over time
+
+
+def _asset(dataset: Dataset, scene: Scene, shown: _Shown, told: dict[str, Any]) -> Asset:
+    baked, times = shown.baked, _times(scene, len(shown.baked))
     means = np.stack([_array(splats.means) for splats in baked]) * scene.radius + scene.center
     moved = Motion(
         means=means.astype(np.float32),
         quats=np.stack([_array(splats.quats) for splats in baked]),
         scales=np.stack([_array(splats.scales) for splats in baked]) * np.float32(scene.radius),
         opacities=np.stack([_array(splats.opacities) for splats in baked])
-        if "motion_fade" in parameters
+        if shown.colored
         else None,
-        sh0=np.stack([_array(splats.sh0) for splats in baked])
-        if "motion_colors" in parameters
-        else None,
+        sh0=np.stack([_array(splats.sh0) for splats in baked]) if shown.colored else None,
     )
-    dynamic = _canonical(baked[count // 2], moved, _array(parameters["shN"][chosen]))
+    dynamic = _canonical(baked[len(baked) // 2], moved, shown.shN)
     span = max(dataset.frame_count - 1, 1)
     return Asset(
         static=_none_of(dynamic),
@@ -117,52 +110,47 @@ def preview_asset(
         motion=moved,
         cameras=dataset.cameras,
         times=times,
-        fps=dataset.fps * max(count - 1, 1) / span,
+        fps=dataset.fps * max(len(baked) - 1, 1) / span,
         frame_start=dataset.frame_start,
         blend=scene.blend,
-        provenance={"preview": True, "step": state.step, "gaussians": len(parameters["means"])},
+        provenance=told,
     )
 
 
+def _times(scene: Scene, frames: int) -> NDArray[np.float64]:
+    count = min(frames, scene.frame_count)
+    return np.linspace(0, 1, count) if count > 1 else np.zeros(1)
+
+
+def _start_splats(start: Start, config: FitConfig) -> tuple[Splats, Tensor]:
+    """Return the Gaussians of a start and their higher spherical harmonics, none."""
+    count = len(start.means)
+    splats = Splats(
+        start.means,
+        start.means.new_tensor([1.0, 0, 0, 0]).repeat(count, 1),
+        start.sigmas[:, None].repeat(1, 3),
+        start.means.new_full((count,), start.opacity),
+        ((start.colors - 0.5) / SH_C0)[:, None],
+    )
+    return splats, start.means.new_zeros(count, (config.sh_degree + 1) ** 2 - 1, 3)
+
+
 @torch.no_grad()
-def preview_picture(moment: Moment) -> NDArray[np.uint8]:
-    """Return the source and the fit side by side [H, W, 3], at the canonical frame."""
-    scene, state = moment.losses.scene, moment.losses.state
-    frame, index = _shown(moment)
+def _side_by_side(scene: Scene, splats: Splats, shN: Tensor, backend: str) -> NDArray[np.uint8]:
+    frame, index = _shown_look(scene)
     background = 1.0 if scene.has_alpha else 0.0
     source = scene.target(frame, index, background)[0].cpu().numpy()
-    motion = state.motion if moment.moving else None
-    splats = activate(state.parameters, motion, float(scene.times[frame]))
     render = render_view(
-        state.parameters,
+        {"shN": shN},
         splats,
         scene.views[index],
         blend=scene.blend,
-        backend=moment.losses.config.backend,
+        backend=backend,
     )
     fitted = composite(render, background, scene.blend).cpu().numpy()
     both = np.concatenate([_shrunk(source), _shrunk(fitted)], 1)
     pixels: NDArray[np.uint8] = (both.clip(0, 1) * 255 + 0.5).astype(np.uint8)
     return pixels
-
-
-def _likeness(picture: NDArray[np.uint8]) -> float:
-    """Return the PSNR between the halves of a picture."""
-    source, fitted = np.split(picture.astype(np.float32) / 255, 2, axis=1)
-    return -10 * math.log10(max(float(np.square(source - fitted).mean()), 1e-10))
-
-
-def _write_picture(path: Path, pixels: NDArray[np.uint8]) -> None:
-    part = part_path(path)
-    _, encoded = cv2.imencode(".png", pixels[..., ::-1])
-    try:
-        part.write_bytes(encoded.tobytes())
-        os.replace(part, path)
-    except OSError as error:
-        raise EngineError(f"Cannot write {path}: {error.strerror or error}.") from error
-    finally:
-        with suppress(OSError):
-            part.unlink(missing_ok=True)
 
 
 def _important(scales: Tensor, opacities: Tensor, most: int) -> tuple[Tensor, float]:
@@ -209,9 +197,8 @@ def _none_of(gaussians: Gaussians) -> Gaussians:
     return Gaussians(**{name: getattr(gaussians, name)[:0] for name in names})
 
 
-def _shown(moment: Moment) -> tuple[int, int]:
+def _shown_look(scene: Scene) -> tuple[int, int]:
     """Return a frame and a view that a camera took, the canonical frame if there is one."""
-    scene = moment.losses.scene
     taken = scene.present & ~scene.generated
     frames, views = np.nonzero(taken if taken.any() else scene.present)
     nearest = int(np.abs(frames - scene.middle).argmin())

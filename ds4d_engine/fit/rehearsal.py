@@ -40,6 +40,7 @@ class Rehearsal(NamedTuple):
     """What a fit costs on this machine."""
 
     gaussians: int  # that it starts with
+    setup_seconds: float  # of this process until its first step, libraries included
     step_seconds: float  # of one step with them
     step_seconds_per_gaussian: float  # that one more Gaussian adds to a step
     track_seconds: float  # to follow the subject through one frame; 0 where it is not followed
@@ -78,20 +79,24 @@ def rehearse(
     motion = build_motion_model(scene, config, _repeated(features, rows), silent, tracks)
     motion = motion.to(device)
     start = start_gaussians(scene, config)
-    timed = []
+    timed: list[tuple[int, float, FitState]] = []
+    setup_seconds = 0.0
     for part in (1, 2):
         some = _thinned(start, part)
         state = first_state(scene, config, motion, some)
         refresh_motion(state, features, config.backend)
         _hang(motion, state)
         losses = Losses(scene, state, config, guidance)
+        if not timed:
+            # processor time: waiting for others is not setting up
+            setup_seconds = time.process_time()
         timed.append((len(some.means), _step_seconds(losses, seconds), state))
     (many, slow, state), (few, fast, _) = timed
     per_gaussian = max(slow - fast, 0.0) / max(many - few, 1)
     per_row, beside = _sizes(state)
     names = state.parameters
     baked = 10 + ("motion_fade" in names) + 3 * ("motion_colors" in names)
-    return Rehearsal(many, slow, per_gaussian, track_seconds, per_row, beside, baked)
+    return Rehearsal(many, setup_seconds, slow, per_gaussian, track_seconds, per_row, beside, baked)
 
 
 def _undisturbed(config: FitConfig, frame_count: int, gaussians: int) -> FitConfig:

@@ -45,7 +45,7 @@ from .model import (
     refresh_motion,
     repeat_refresh,
 )
-from .moment import Moment, Visitor, hurry_on
+from .moment import Moment, Visitor
 from .observed import observed_gaussians
 from .quality import Quality
 from .reveal import Revealer
@@ -77,7 +77,7 @@ def fit(
     should_stop: Callable[[], bool] = lambda: False,
     resume: bool = False,
     allow_download: bool = False,
-    visitor: Visitor = hurry_on,
+    visitor: Visitor | None = None,
 ) -> FitResult:
     """Fit dynamic Gaussians to the training cameras of a dataset and write the asset.
 
@@ -86,11 +86,12 @@ def fit(
         should_stop: asked every step; True ends the fit with a usable asset and checkpoint.
         resume: continue from the checkpoint of an earlier call with the same settings.
         allow_download: whether weights that are not on this machine may be fetched.
-        visitor: looks at the fit before every step; the time it takes away does not count.
+        visitor: looks at the fit; the time for which it makes it wait does not count.
 
     Raises:
         DS4DError: the dataset cannot be fitted, or the checkpoint does not belong to this fit.
     """
+    visitor = visitor or Visitor()
     torch.manual_seed(config.seed)
     torch.set_num_threads(1)
     set_threads(fit_threads(config))
@@ -99,9 +100,12 @@ def fit(
         warm_up(listener)
     scene = normalised_scene(dataset, config, device)
     guidance = Guidance(scene, config, allow_download, listener)
+    start = start_gaussians(scene, config, listener)
+    if not resume:
+        visitor.begin(scene, start, config)
     features = clip_features(scene, config, listener, allow_download=allow_download)
     motion = build_motion_model(scene, config, features, listener).to(device)
-    state = first_state(scene, config, motion, start_gaussians(scene, config, listener))
+    state = first_state(scene, config, motion, start)
     checkpoint, key = checkpoint_path(output), dataset_key(dataset)
     if resume:
         load_checkpoint(checkpoint, state, config, key)
@@ -117,20 +121,19 @@ def fit(
         refresh_motion(state, features, config.backend, grown=grown)
 
     losses = Losses(scene, state, config, guidance)
-    calls = Calls(listener, should_stop, keep, refresh, visitor)
+    calls = Calls(listener, should_stop, keep, refresh, visitor.visit)
     stopped = optimise(losses, calls)
     keep()
     if isinstance(motion, NodeMotion):
         state.parameters = without_strays(state.parameters, motion, scene)
+    summary = _summary(state, scene, config, stopped)
     told = Told(
         dynamic_scores(state.parameters, features, scene.middle, config),
         observed_gaussians(state.parameters, motion, scene, config.backend, listener),
     )
-    summary = _summary(state, scene, config, stopped)
-    provenance = {"config": dataclasses.asdict(config), "dataset": dataset.name} | summary
-    if made := state.views.summary():
-        provenance["generated_views"] = made
-    asset = export_asset(dataset, scene, state.parameters, motion, told, provenance)
+    asset = export_asset(
+        dataset, scene, state.parameters, motion, told, _provenance(dataset, state, config, summary)
+    )
     write_asset(output, asset)
     return FitResult(output, stopped, summary)
 
@@ -142,7 +145,7 @@ class Calls(NamedTuple):
     should_stop: Callable[[], bool]
     keep: Callable[[], None]  # write the checkpoint
     refresh: Callable[[bool], None]  # renew what the motion caches, after growth or not
-    visit: Visitor
+    visit: Callable[[Moment], float]
 
 
 def first_state(scene: Scene, config: FitConfig, motion: Motion, start: Start) -> FitState:
@@ -247,6 +250,16 @@ def fit_device(config: FitConfig) -> torch.device:
 def fit_threads(config: FitConfig) -> int:
     """Return how many threads the kernels of a fit use."""
     return config.threads or min(os.cpu_count() or 1, MAX_THREADS)
+
+
+def _provenance(
+    dataset: Dataset, state: FitState, config: FitConfig, summary: dict[str, Any]
+) -> dict[str, Any]:
+    """Return what the asset tells of how it was made."""
+    told = {"config": dataclasses.asdict(config), "dataset": dataset.name} | summary
+    if made := state.views.summary():
+        told["generated_views"] = made
+    return told
 
 
 def _summary(state: FitState, scene: Scene, config: FitConfig, stopped: bool) -> dict[str, Any]:

@@ -8,7 +8,7 @@ import pytest
 
 from ds4d_engine.evaluate import evaluate
 from ds4d_engine.fit import FitConfig, fit
-from ds4d_engine.fit.checkpoint import checkpoint_path
+from ds4d_engine.fit.files import checkpoint_path
 from ds4d_engine.seam.asset import read_asset
 from ds4d_engine.seam.errors import ConfigError, DatasetError, EngineError
 from tests.engine.moving_blob import blob_positions, moving_blob

@@ -5,8 +5,9 @@ from __future__ import annotations
 
 import dataclasses
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import Any
 
 import imageio.v3 as iio
 import numpy as np
@@ -17,9 +18,13 @@ from ds4d_engine.data import Dataset
 from ds4d_engine.evaluate import evaluate
 from ds4d_engine.fit import FitConfig, fit
 from ds4d_engine.fit import preview as preview_module
-from ds4d_engine.fit.moment import Moment
-from ds4d_engine.fit.preview import Previewer, preview_asset, preview_picture
+from ds4d_engine.fit import previewer as previewer_module
+from ds4d_engine.fit.moment import Moment, Visitor
+from ds4d_engine.fit.preview import preview_asset, preview_picture, start_asset, start_picture
+from ds4d_engine.fit.previewer import Previewer
 from ds4d_engine.fit.quality import Quality
+from ds4d_engine.fit.scene import Scene
+from ds4d_engine.fit.start import Start
 from ds4d_engine.raster import Render
 from ds4d_engine.seam import Asset, Motion, Preview, read_asset
 from tests.engine.moving_blob import moving_blob
@@ -37,6 +42,20 @@ TINY = FitConfig(
 CLIP = FitConfig.preset_named("draft", "clip").replace(
     iterations=40, gaussians=300, max_gaussians=500, nodes=40, checkpoint_seconds=0, threads=1
 )
+
+
+class Watching(Visitor):
+    """Calls a function before every step, and keeps what the fit began with."""
+
+    def __init__(self, visit: Callable[[Moment], float]) -> None:
+        self._visit = visit
+        self.begun: list[tuple[Scene, Start, FitConfig]] = []
+
+    def begin(self, *seen: Any) -> None:
+        self.begun.append(seen)  # type: ignore[arg-type]
+
+    def visit(self, moment: Moment) -> float:
+        return self._visit(moment)
 
 
 def same_arrays(first: Asset, second: Asset) -> bool:
@@ -67,7 +86,7 @@ def last(blob: Dataset, tmp_path_factory: pytest.TempPathFactory) -> Iterator[li
         return 0.0
 
     config = TINY.replace(iterations=500)
-    fit(blob, config, tmp_path_factory.mktemp("fit") / "a.ds4d", visitor=visit)
+    fit(blob, config, tmp_path_factory.mktemp("fit") / "a.ds4d", visitor=Watching(visit))
     yield moments
 
 
@@ -84,7 +103,7 @@ def test_a_watched_fit_ends_with_the_same_bits(
         moment.keep()
         return 0.0
 
-    fit(dataset, config, tmp_path / "b.ds4d", visitor=visit)
+    fit(dataset, config, tmp_path / "b.ds4d", visitor=Watching(visit))
     assert same_arrays(read_asset(tmp_path / "a.ds4d"), read_asset(tmp_path / "b.ds4d"))
 
 
@@ -150,8 +169,17 @@ def test_a_single_views_colours_and_opacities_change_in_its_previews(
             seen.append(preview_asset(square, moment))
         return 0.0
 
-    fit(square, CLIP, tmp_path / "a.ds4d", visitor=visit)
+    watching = Watching(visit)
+    fit(square, CLIP, tmp_path / "a.ds4d", visitor=watching)
     assert seen[0].motion.sh0 is not None and seen[0].motion.opacities is not None
+    first = start_asset(square, *watching.begun[0])
+    assert first.motion.sh0 is not None, "the first one is built like the others"
+    assert np.ptp(first.motion.means, 0).max() == 0, "nothing moves yet"
+    assert len(first.dynamic) > 200
+    picture = start_picture(*watching.begun[0]).astype(float)
+    size = square.cameras[0].width
+    source, begun = picture[:, :size], picture[:, size:]
+    assert np.abs(source - begun).mean() < 0.7 * np.abs(source - 255).mean(), "it is in it"
 
 
 def test_the_picture_shows_source_and_fit_side_by_side(blob: Dataset, last: list[Moment]) -> None:
@@ -196,7 +224,7 @@ def test_previews_take_a_twentieth_of_the_time_however_dear_they_are(
         time.sleep(0.05)
         return preview_picture(moment)
 
-    monkeypatch.setattr(preview_module, "preview_picture", slow)
+    monkeypatch.setattr(previewer_module, "preview_picture", slow)
     previewer = Previewer(blob, tmp_path / "clip.ds4d", 0.0, lambda event: None)
     started = time.monotonic()
     previewer.visit(last[-1])
@@ -222,7 +250,7 @@ def test_time_that_a_visitor_takes_away_is_not_optimisation(blob: Dataset, tmp_p
 
     config = TINY.replace(seconds=0.6)
     started = time.monotonic()
-    result = fit(blob, config, tmp_path / "a.ds4d", visitor=visit)
+    result = fit(blob, config, tmp_path / "a.ds4d", visitor=Watching(visit))
     assert time.monotonic() - started > 1.1 and result.summary["seconds"] < 1.0
     assert result.summary["steps"] > 10
 
