@@ -34,6 +34,7 @@ gaussians = 300
 max_gaussians = 400
 nodes = 20
 iterations = {steps}
+checkpoint_seconds = {checkpoint_seconds}
 
 [options]
 size = 32
@@ -69,10 +70,17 @@ class Desk:
             self.times.append(time.perf_counter() - begun)
             time.sleep(min(wait, 0.02))
 
-    def start(self, clip: Path, name: str, steps: int = 60, **given: object) -> Job:
+    def start(
+        self,
+        clip: Path,
+        name: str,
+        steps: int = 60,
+        checkpoint_seconds: float = 60.0,
+        **given: object,
+    ) -> Job:
         """Press Start; return the job."""
         config = self.folder / f"{name}.toml"
-        config.write_text(TINY.format(steps=steps))
+        config.write_text(TINY.format(steps=steps, checkpoint_seconds=checkpoint_seconds))
         result = bpy.ops.ds4d.fit(
             source="CLIP",
             path=str(clip),
