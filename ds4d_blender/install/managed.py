@@ -16,15 +16,16 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
-from ..engine.location import Engine
 from ..seam import errors, events
 from . import child, places, shipped, torch_build
 from .amounts import megabytes
 from .claim import claim
 from .doctor import understand
+from .environment import make_environment
 from .pip import Package, Pip
 from .record import Record, write_record
 from .renew import checksum, copy_environment, renewable, version_of
+from .short_name import short_name
 from .taking import Taking
 
 # How much more than was agreed may be downloaded: indexes change a little from day to day.
@@ -82,7 +83,7 @@ def install(
     except OSError as error:
         raise errors.EngineError(f"The engine cannot be installed: {error}.") from error
     finally:
-        shutil.rmtree(where.part, ignore_errors=True)
+        places.clear(where.part)
 
 
 def refuse_without_consent(*, wheels: str, online: bool, renew: bool) -> None:
@@ -102,19 +103,30 @@ def refuse_without_consent(*, wheels: str, online: bool, renew: bool) -> None:
 def _build(
     order: Order, where: places.Places, listener: events.Listener, cancelled: Callable[[], bool]
 ) -> Record:
-    constraints = Path(order.constraints)
     gpu = torch_build.find_gpu()
     build = torch_build.choose_build(order.wish, gpu)
     _refuse_full_disk(where, build)
     stage = events.Stage(listener, "environment", 1)
     stage.update(0, build.reason)
-    _make_environment(order, where, cancelled)
+    make_environment(order.python, where.part, where.log, cancelled)
     stage.update(1)
-    pip = Pip(where.part, Path(order.wheels) if order.wheels else None, where.log, cancelled)
+    with short_name(where.part) as folder:
+        wheels = Path(order.wheels) if order.wheels else None
+        pip = Pip(folder, wheels, where.log, cancelled)
+        packages = _fill(order, build, pip, listener)
+        shutil.rmtree(pip.temporary, ignore_errors=True)
+    return _record(order, build, packages, _doctor(where, listener, cancelled))
+
+
+def _fill(
+    order: Order, build: torch_build.TorchBuild, pip: Pip, listener: events.Listener
+) -> list[Package]:
+    """Find out what is needed, and install it if it is what was agreed to; return what it is."""
+    constraints = Path(order.constraints)
     stage = events.Stage(listener, "lookup", 1)
     stage.update(0, "Looking up what is needed.")
     requirements, index = [order.wheel], ""
-    if not order.wheels and build.index and not pip.has_own_sources():
+    if pip.wheels is None and build.index and not pip.has_own_sources():
         index = build.index
         requirements.append(f"torch=={shipped.torch_version(constraints)}{build.local}")
     packages = pip.resolve(requirements, constraints, index)
@@ -124,8 +136,7 @@ def _build(
     taking = Taking(pip, packages, total, build.disk_bytes, listener)
     pip.install(packages, index, taking.look)
     taking.finish()
-    shutil.rmtree(pip.temporary, ignore_errors=True)
-    return _record(order, build, packages, _doctor(where, listener, cancelled))
+    return packages
 
 
 def _renew(
@@ -154,18 +165,6 @@ def _refuse_full_disk(where: places.Places, build: torch_build.TorchBuild) -> No
             f"The engine needs {megabytes(needed)} of room on the disk while it is installed, and "
             f"{megabytes(free)} are free: make room, then install again."
         )
-
-
-def _make_environment(order: Order, where: places.Places, cancelled: Callable[[], bool]) -> None:
-    # Its own temporary files would go elsewhere otherwise.
-    variables = Engine("").variables() | {
-        name: str(where.part) for name in ("TMPDIR", "TEMP", "TMP")
-    }
-    command = [order.python, "-I", "-m", "venv", str(where.part)]
-    code, said = child.run(command, variables, where.log, cancelled=cancelled)
-    if code:
-        last = (said.strip().splitlines() or ["the log says more"])[-1][:200]
-        raise errors.EngineError(f"Blender's Python cannot make an environment ({last}).")
 
 
 def _total(build: torch_build.TorchBuild, packages: list[Package]) -> int:

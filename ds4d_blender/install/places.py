@@ -127,4 +127,6 @@ def clear(folder: Path) -> None:
     if folder.is_symlink():
         folder.unlink()
     elif folder.exists():
-        shutil.rmtree(folder, ignore_errors=True)
+        # With this prefix Windows deletes what has a long name, too.
+        prefix = "\\\\?\\" if os.name == "nt" else ""
+        shutil.rmtree(prefix + os.path.abspath(folder), ignore_errors=True)

@@ -15,7 +15,7 @@ from typing import Any
 
 import pytest
 
-from ds4d_blender.install import check, managed, pip, torch_build
+from ds4d_blender.install import check, managed, pip, short_name, torch_build
 from ds4d_blender.install.child import Cancelled
 from ds4d_blender.install.claim import clear_up
 from ds4d_blender.install.managed import Order, install
@@ -130,6 +130,32 @@ def test_cancelled_half_way_leaves_nothing(tmp_path: Path) -> None:
         install(asked, listen, lambda: "lookup" in said)
     assert "download" not in said
     assert os.listdir(asked.root) == ["install.log"]
+
+
+def test_a_folder_whose_name_is_too_long_is_filled_under_a_shorter_one(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    folder = tmp_path / "a_long_name"
+    folder.mkdir()
+    (folder / "short").touch()
+    with short_name.short_name(folder) as same:
+        assert same == folder
+    monkeypatch.setattr(short_name, "LONGEST_NAME", len(str(folder)) + 10)
+    with short_name.short_name(folder) as other:
+        assert other != folder and (other / "short").exists()
+        (other / "0123456789").touch()
+        (other / "012345678").touch()
+    assert not other.parent.exists()
+    assert sorted(os.listdir(folder)) == ["012345678", "short"]
+
+
+def test_an_environment_filled_under_a_shorter_name_works_under_its_own(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    asked = order(tmp_path)
+    monkeypatch.setattr(short_name, "LONGEST_INSIDE", 1 << 21)
+    install(asked, events.silent)
+    assert check.managed_state(where(asked), "0.1.0").kind is check.Kind.READY
 
 
 def test_an_engine_that_does_not_work_never_replaces_one_that_does(
