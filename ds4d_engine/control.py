@@ -180,7 +180,9 @@ class Control:
         try:
             self._obey(command_from_json_line(line))
         except EngineError as error:
-            print(f"ds4d: {error}", file=sys.stderr, flush=True)
+            # A log that is gone is no reason to stop listening.
+            with suppress(OSError, ValueError):
+                print(f"ds4d: {error}", file=sys.stderr, flush=True)
 
     def _obey(self, command: Command) -> None:
         if command.do is Do.START:

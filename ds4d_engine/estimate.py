@@ -32,7 +32,7 @@ from .data import Dataset
 from .fit.config import FitConfig
 from .fit.rehearsal import Rehearsal, rehearse
 
-REHEARSED_SECONDS = 1.0
+REHEARSED_SECONDS = 0.6
 GROWTH_PER_REVEAL = 0.125
 """Of a clip's first Gaussians, that one revealed key frame adds: a quarter of its front."""
 LIFTED_FRAMES = 36

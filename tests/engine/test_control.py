@@ -5,6 +5,8 @@ from __future__ import annotations
 
 import json
 import os
+import subprocess
+import sys
 import threading
 import time
 from collections.abc import Iterator
@@ -228,6 +230,32 @@ def test_lines_of_several_threads_stay_whole(tmp_path: Path) -> None:
             thread.join()
     lines = (tmp_path / "out").read_text().splitlines()
     assert len(lines) == 200 and {from_json_line(line).stage for line in lines} == {event.stage}  # type: ignore[union-attr]
+
+
+NOISY = """
+import os, subprocess, sys
+from ds4d_engine.control import Control
+from ds4d_engine.seam import Heartbeat
+control = Control.over_standard_streams()
+print("python")
+os.write(1, b"library\\n")
+subprocess.run([sys.executable, "-c", "print('program', open(0).read())"])
+control.say(Heartbeat())
+"""
+
+
+def test_what_else_is_printed_goes_to_the_log_and_programs_read_nothing() -> None:
+    done = subprocess.run(
+        [sys.executable, "-c", NOISY],
+        input="not for them",
+        capture_output=True,
+        text=True,
+        cwd=Path(__file__).resolve().parent.parent.parent,
+        timeout=60,
+        check=True,
+    )
+    assert [from_json_line(line) for line in done.stdout.splitlines()] == [Heartbeat()]
+    assert sorted(done.stderr.split()) == ["library", "program", "python"]
 
 
 def test_a_listener_that_went_away_is_no_error() -> None:
