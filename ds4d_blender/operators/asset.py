@@ -24,6 +24,14 @@ class DS4D_OT_import_asset(bpy.types.Operator, ImportHelper):
     bl_options = {"REGISTER", "UNDO"}  # noqa: RUF012  # Blender reads the class attribute
 
     filename_ext = ".ds4d"
+    # Not kept from one time to the next: a path that is set was dropped, or given by a script.
+    filepath: StringProperty(
+        name="File Path",
+        description="The .ds4d file to read",
+        maxlen=1024,
+        subtype="FILE_PATH",
+        options={"SKIP_SAVE", "HIDDEN"},
+    )
     filter_glob: StringProperty(default="*.ds4d", options={"HIDDEN"})
     directory: StringProperty(subtype="DIR_PATH", options={"HIDDEN", "SKIP_SAVE"})
     files: CollectionProperty(
@@ -86,6 +94,14 @@ class DS4D_OT_reimport(bpy.types.Operator, ImportHelper):
     bl_options = {"REGISTER", "UNDO"}  # noqa: RUF012
 
     filename_ext = ".ds4d"
+    # Not kept from one time to the next: a path that is set was dropped, or given by a script.
+    filepath: StringProperty(
+        name="File Path",
+        description="The .ds4d file to read",
+        maxlen=1024,
+        subtype="FILE_PATH",
+        options={"SKIP_SAVE", "HIDDEN"},
+    )
     filter_glob: StringProperty(default="*.ds4d", options={"HIDDEN"})
 
     @classmethod
