@@ -10,10 +10,10 @@ from .seam.errors import DS4DError
 from .seam.events import Failure
 
 OUT_OF_MEMORY = "OutOfMemory"
-GPU_LOST = "GpuLost"
+CUDA_LOST = "CudaLost"
 DISK_FULL = "DiskFull"
 CRASH = "Crash"
-MACHINE_ERRORS = (OUT_OF_MEMORY, GPU_LOST, DISK_FULL, CRASH)
+MACHINE_ERRORS = (OUT_OF_MEMORY, CUDA_LOST, DISK_FULL, CRASH)
 """Names of the failures that are not the input's fault: what was kept is worth going on from."""
 
 _SMALLER = "choose a smaller picture size, fewer frames or fewer Gaussians"
@@ -41,7 +41,7 @@ def failure_of(error: BaseException, *, resumable: bool = False) -> Failure:
             f"The GPU stopped answering ({_first_line(error)}); start again, and restart the "
             "computer if that does not help."
         )
-        return Failure(message, GPU_LOST, resumable)
+        return Failure(message, CUDA_LOST, resumable)
     if isinstance(error, KeyboardInterrupt):
         return Failure("The engine was interrupted.", "Interrupted", resumable)
     message = f"The engine stopped unexpectedly ({_first_line(error)}); the log says more."

@@ -48,7 +48,7 @@ def test_a_gpus_memory_is_named() -> None:
 def test_a_lost_gpu_is_named() -> None:
     error = RuntimeError("CUDA error: an illegal memory access was encountered\nCompile with")
     failure = failure_of(error)
-    assert failure.error == "GpuLost" and "\n" not in failure.message
+    assert failure.error == "CudaLost" and "\n" not in failure.message
 
 
 @pytest.mark.skipif(not Path("/dev/full").exists(), reason="needs /dev/full")
