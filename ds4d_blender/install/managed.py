@@ -129,7 +129,11 @@ def _fill(
     if pip.wheels is None and build.index and not pip.has_own_sources():
         index = build.index
         requirements.append(f"torch=={shipped.torch_version(constraints)}{build.local}")
-    packages = pip.resolve(requirements, constraints, index)
+
+    def look(_printed: bytes) -> None:
+        _refuse_more_than_agreed(order, build, pip.downloaded(), whole=False)
+
+    packages = pip.resolve(requirements, constraints, index, look)
     total = _total(build, packages)
     stage.update(1, f"{megabytes(total)} to download.", download_bytes=total)
     _refuse_more_than_agreed(order, build, total)
@@ -174,13 +178,21 @@ def _total(build: torch_build.TorchBuild, packages: list[Package]) -> int:
     return max(known, build.download_bytes) if unknown else known
 
 
-def _refuse_more_than_agreed(order: Order, build: torch_build.TorchBuild, total: int) -> None:
+def _refuse_more_than_agreed(
+    order: Order, build: torch_build.TorchBuild, count: int, *, whole: bool = True
+) -> None:
+    """Raise EngineError where more would be downloaded than was agreed to.
+
+    `whole` says that `count` is all that there is to download, not what came until now.
+    """
     agreed = order.agreed_bytes or build.download_bytes
-    if not order.wheels and total > agreed * TOLERANCE:
-        raise errors.EngineError(
-            f"The download would be {megabytes(total)}, and {megabytes(agreed)} were agreed to: "
-            "install again to agree to that, or choose a folder of packages."
-        )
+    if order.wheels or count <= agreed * TOLERANCE:
+        return
+    remedy = "install again to agree to that" if whole else "choose the build for graphics cards"
+    raise errors.EngineError(
+        f"The download would be {'' if whole else 'more than '}{megabytes(count)}, and "
+        f"{megabytes(agreed)} were agreed to: {remedy}, or choose a folder of packages."
+    )
 
 
 def _doctor(where: places.Places, listener: events.Listener, cancelled: Callable[[], bool]) -> str:

@@ -68,8 +68,17 @@ class Pip:
         code, text = self._run(["config", "list"])
         return code == 0 and _OWN_SOURCE.search(text) is not None
 
-    def resolve(self, requirements: Sequence[str], constraints: Path, index: str) -> list[Package]:
-        """Return what the requirements come to, with sizes; downloads descriptions only.
+    def resolve(
+        self,
+        requirements: Sequence[str],
+        constraints: Path,
+        index: str,
+        look: Look = child.no_look,
+    ) -> list[Package]:
+        """Return what the requirements come to, with sizes.
+
+        Only descriptions are downloaded, except from an index that has none beside its packages:
+        from there, those packages. ``look`` is called all the while.
 
         Raises:
             EngineError: pip finds nothing that fits, or no network.
@@ -78,7 +87,7 @@ class Pip:
         words = ["install", "--dry-run", "--ignore-installed", "--report", str(report)]
         words += [*self._ask, "-c", str(constraints)]
         words += ["--extra-index-url", index] if index else []
-        self._checked([*words, *requirements])
+        self._checked([*words, *requirements], look)
         found = json.loads(report.read_text(encoding="utf-8"))["install"]
         code, text = self._python([str(SIZES_SCRIPT), str(report)])
         sizes = json.loads(text) if code == 0 else [-1] * len(found)

@@ -232,3 +232,5 @@ def test_more_than_was_agreed_to_is_refused() -> None:
     managed._refuse_more_than_agreed(asked, build, 500_000_000)
     with pytest.raises(errors.EngineError, match=r"would be 3\.0 GB, and 480 MB were agreed to"):
         managed._refuse_more_than_agreed(asked, build, 3_030_000_000)
+    with pytest.raises(errors.EngineError, match=r"more than 700 MB, .* graphics cards"):
+        managed._refuse_more_than_agreed(asked, build, 700_000_000, whole=False)

@@ -12,6 +12,10 @@ from typing import Any
 
 import bpy
 
+# Without the checkout in the path, which has the packages that must come from the extension.
+sys.path.append(str(Path(__file__).parents[1] / "blender"))
+from tiny_film import write_film
+
 MODULE = "bl_ext.user_default.ds4d_blender"
 
 
@@ -93,22 +97,11 @@ def remove() -> dict[str, Any]:
 
 
 def fit(folder: str) -> dict[str, Any]:
-    """Fit a clip of a moving square with the installed engine, as a job, and import it."""
+    """Fit a clip of a drifting disc with the installed engine, as a job, and import it."""
     job_module, queue_module = part_of("jobs.job"), part_of("jobs.queue")
-    clip = Path(folder) / "clip"
-    clip.mkdir()
-    for frame in range(6):
-        image = bpy.data.images.new(f"f{frame}", 48, 48, alpha=True)
-        pixels = [0.0] * (48 * 48 * 4)
-        for y in range(14, 32):
-            for x in range(8 + 3 * frame, 24 + 3 * frame):
-                color = (0.9, 0.2 + 0.02 * y, 0.1, 1.0)
-                pixels[(y * 48 + x) * 4 : (y * 48 + x) * 4 + 4] = color
-        image.pixels[:] = pixels
-        image.filepath_raw, image.file_format = str(clip / f"{frame:03d}.png"), "PNG"
-        image.save()
+    clip = write_film(Path(folder) / "clip", 6, 48)
     asset = Path(folder) / "clip.ds4d"
-    words = [str(clip), "--preset", "draft", "--set", "iterations=60"]
+    words = [str(clip), "--preset", "draft", "--size", "48", "--set", "iterations=60"]
     queue = queue_module.JobQueue(Path(folder) / "jobs", part_of("preferences").chosen_engine)
     job = queue.add(job_module.Job("square", words, str(asset)))
     started = time.monotonic()
@@ -116,7 +109,7 @@ def fit(folder: str) -> dict[str, Any]:
         queue.step()
         time.sleep(0.05)
     queue.shutdown()
-    if job.state != "DONE":
+    if job.state != job_module.State.DONE:
         log = Path(job.log)
         tail = log.read_text()[-2000:] if log.is_file() else ""
         return {"state": job.state, "message": f"{job.message}\n{tail}", "points": 0}

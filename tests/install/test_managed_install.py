@@ -90,7 +90,7 @@ def test_2_from_nothing_to_a_passing_doctor(blender: Blender) -> None:
 
 def test_3_the_installed_engine_fits_a_clip(blender: Blender, tmp_path: Path) -> None:
     report = blender.does("fit", str(tmp_path))
-    assert report["state"] == "DONE", report["message"]
+    assert report["state"] == "done", report["message"]
     assert report["points"] > 0
 
 
