@@ -142,7 +142,8 @@ def wanted_of(job: Job) -> live.Wanted | None:
     if has_asset(job):
         return live.Wanted(job.id, job.output, f"{job.started} asset")
     if job.preview and job.state.is_active:
-        return live.Wanted(job.id, job.preview, f"{job.started} preview {job.preview_count}")
+        shows = f"{job.started} preview {job.preview_count}"
+        return live.Wanted(job.id, job.preview, shows, passing=True)
     return None
 
 
