@@ -108,10 +108,12 @@ class Session:
         if not upload.done:
             return
         self._upload, self._look = None, True
-        if upload.error:
+        if not upload.error:
+            self.trouble = ""
+        else:
             # A preview may have been replaced or fetched away under the reader: the next comes.
             self._refused.add(upload.wanted)
-            if not self._is_preview(upload.wanted):
+            if not upload.wanted.passing:
                 self.trouble = upload.error
         redraw()
 
@@ -131,10 +133,6 @@ class Session:
             if behind and wanted not in self._refused:
                 return live.Upload(wanted)
         return None
-
-    def _is_preview(self, wanted: live.Wanted) -> bool:
-        job = self.job(wanted.job)
-        return job is not None and wanted.path == job.preview
 
 
 def wanted_of(job: Job) -> live.Wanted | None:
