@@ -103,7 +103,9 @@ def test_3_the_installed_engine_fits_a_clip(blender: Blender, tmp_path: Path) ->
 
 
 def test_4_nothing_was_written_outside_the_users_folder(blender: Blender) -> None:
-    assert [path for path in blender.home.rglob("*") if path.is_file()] == []
+    # pip asks a Rust compiler for its version, where there is one; rustup's keeps notes of that.
+    written = [path for path in blender.home.rglob("*") if path.is_file()]
+    assert [path for path in written if ".rustup" not in path.parts] == []
 
 
 def test_5_a_broken_environment_is_noticed_and_repaired(blender: Blender) -> None:
