@@ -43,6 +43,7 @@ from .model import (
     pixels_per_unit,
     refresh_motion,
     repeat_refresh,
+    with_turn,
 )
 from .observed import observed_gaussians
 from .reveal import Revealer
@@ -92,7 +93,7 @@ def fit(
     device = _device(config)
     if device.type == "cpu":
         warm_up(listener)
-    scene = normalised_scene(dataset, config, device)
+    scene = with_turn(normalised_scene(dataset, config, device), config, listener)
     guidance = Guidance(scene, config, allow_download, listener)
     features = clip_features(scene, config, listener, allow_download=allow_download)
     motion = build_motion_model(scene, config, features, listener).to(device)
@@ -230,7 +231,8 @@ def _device(config: FitConfig) -> torch.device:
 def _summary(state: FitState, scene: Scene, config: FitConfig, stopped: bool) -> dict[str, Any]:
     gate = state.parameters.get("motion_gate")
     count = len(state.parameters["means"])
-    return {
+    turned = {} if scene.turn is None else {"turn_degrees": round(scene.turn.degrees, 1)}
+    return turned | {
         "engine_version": __version__,
         "steps": state.step,
         "seconds": round(state.elapsed, 1),

@@ -1,0 +1,101 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""A subject that turns about an upright axis: how far in every frame, and whether at all.
+
+Seen from its side, a body that turns shows it in one way: the nearer a point lies to the camera,
+the faster it moves to one side. Its outline may stay as it is.
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+
+from .inflate import half_thickness
+from .tracks import follow_steps
+
+FloatArray = NDArray[np.float64]
+
+STEPS = 32
+"""At most so many steps from frame to frame are looked at."""
+SIDE = 64
+"""Pixels of a picture's longer side at which its outline is inflated."""
+LEAST_TURN = math.radians(150)
+"""What flow must add up to; it is right to about a third."""
+STEADY = 0.8
+"""Part of all turning, back and forth, that must go one way."""
+
+
+@dataclass(frozen=True, eq=False)
+class Turn:
+    """How a subject turns over a clip of T frames."""
+
+    angles: FloatArray
+    """[T] radians against the key frame, counter-clockwise from above."""
+    axis: FloatArray
+    """[T, 3] world, where the axis stands in every frame."""
+    center: FloatArray
+    """[3] world, where it stands in the key frame, whose angle is 0."""
+    kept: float = 1.0
+    """Part 0..1 of all frames in whose outlines a point of the subject lies: parts move, too."""
+
+    @property
+    def degrees(self) -> float:
+        """By how much the subject turns from the first frame to the last."""
+        return math.degrees(self.angles[-1] - self.angles[0])
+
+    def at(self, place: float) -> tuple[FloatArray, FloatArray]:
+        """Return the matrix [3, 3] and offset [3] that carry the key frame to frame `place`."""
+        frames = np.arange(len(self.angles))
+        angle = float(np.interp(place, frames, self.angles))
+        stands = np.array([np.interp(place, frames, self.axis[:, i]) for i in range(3)])
+        cosine, sine = math.cos(angle), math.sin(angle)
+        matrix = np.array([[cosine, -sine, 0.0], [sine, cosine, 0.0], [0.0, 0.0, 1.0]])
+        return matrix, stands - matrix @ self.center
+
+
+def turning_by_flow(pictures: NDArray[np.uint8]) -> tuple[float, bool]:
+    """Estimate how far the subject of a clip, uint8 [T, H, W, 4], turns by optical flow.
+
+    Returns:
+        Radians from the first frame to the last, counter-clockwise from above, of the right sign
+        but right to a third only; and whether the clip shows beyond doubt that the subject turns
+        a good part of a circle.
+    """
+    steps = len(pictures) - 1
+    if steps < 2:
+        return 0.0, False
+    chosen = sorted({int(i) for i in np.linspace(0, steps - 1, min(steps, STEPS)).round()})
+    speeds = []
+    for frame, (start, moved, trust) in zip(chosen, follow_steps(pictures, chosen), strict=True):
+        depth = _bulge(pictures[frame, ..., 3] > 127, start)
+        speeds.append(_slope(depth, moved[:, 0] - start[:, 0], trust))
+        total = float(np.mean(speeds)) * steps
+    steady = abs(np.sum(speeds)) > STEADY * np.abs(speeds).sum()
+    return total, bool(steady and abs(total) > LEAST_TURN)
+
+
+def _bulge(mask: NDArray[np.bool_], pixels: NDArray[np.float32]) -> NDArray[np.float32]:
+    """Return how far [P] the guessed shape of an outline bulges at pixels [P, 2] of it."""
+    height, width = mask.shape
+    shrink = max(1.0, max(mask.shape) / SIDE)
+    size = (round(width / shrink), round(height / shrink))
+    small = cv2.resize(mask.astype(np.float32), size, interpolation=cv2.INTER_AREA) > 0.5
+    columns, rows = (pixels / shrink).astype(int).T
+    depth: NDArray[np.float32] = half_thickness(small)[
+        rows.clip(0, size[1] - 1), columns.clip(0, size[0] - 1)
+    ]
+    return depth * np.float32(shrink)
+
+
+def _slope(
+    depth: NDArray[np.float32], moved: NDArray[np.float32], trust: NDArray[np.float32]
+) -> float:
+    """Return by how much motion grows with depth, weighted."""
+    total = trust.sum() + 1e-6
+    depth = depth - (trust * depth).sum() / total
+    moved = moved - (trust * moved).sum() / total
+    return float((trust * depth * moved).sum() / max((trust * depth**2).sum(), 1e-6))
