@@ -69,9 +69,7 @@ def measure(name: str, options: argparse.Namespace) -> dict[str, Any]:
 def score(asset: Asset, path: Path, time: int, azimuth: float, elevation: float) -> dict[str, Any]:
     """Compare how an asset looks with a true picture."""
     rgba = cv2.cvtColor(cv2.imread(str(path), cv2.IMREAD_UNCHANGED), cv2.COLOR_BGRA2RGBA)
-    camera = orbit_camera(
-        "truth", len(rgba), azimuth_degrees=azimuth, elevation_degrees=elevation
-    )
+    camera = orbit_camera("truth", len(rgba), azimuth_degrees=azimuth, elevation_degrees=elevation)
     gaussians = gaussians_at(asset, time / (FRAMES - 1) * (asset.frame_count - 1))
     rendered = render_gaussians(gaussians, camera, blend=asset.blend)
     drawn = composite(rendered, (1.0, 1.0, 1.0), blend=asset.blend)

@@ -12,6 +12,7 @@ from ..seam.errors import ConfigError
 
 LEAST_TURN, MOST_TURN = 90, 3600  # degrees
 
+
 def _setting(default: Any, help: str, choices: tuple[str, ...] | None = None) -> Any:
     metadata: dict[str, Any] = {"help": help}
     if choices:

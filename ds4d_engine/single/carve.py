@@ -15,6 +15,7 @@ from ..seam.cameras import Camera
 from .turn import Turn
 
 FloatArray = NDArray[np.float32]
+Floats = NDArray[np.float64]
 REACH = 0.95
 """Half the side of the cube, in world units, that holds a subject wherever it turns."""
 SURFACE = 2.5
@@ -67,7 +68,7 @@ def clip_views(pictures: NDArray[np.uint8], camera: Camera, width: int) -> Views
     height = round(camera.height * width / camera.width)
     small = np.stack([scale_down(picture, width, height) for picture in pictures])
     K = camera.K * np.array([[width / camera.width], [height / camera.height], [1.0]])
-    values = small.astype(np.float32) / 255
+    values: FloatArray = small.astype(np.float32) / np.float32(255)
     scaled = replace(camera, K=K, width=width, height=height)
     return Views(values[..., :3], values[..., 3], scaled)
 
@@ -124,7 +125,7 @@ def explained(points: FloatArray, cell: float, views: Views, turn: Turn) -> tupl
     return float(np.mean(overlaps)), _between(count, sums, squares)
 
 
-def _between(count: NDArray[np.float64], sums: NDArray[np.float64], squares: FloatArray) -> float:
+def _between(count: Floats, sums: Floats, squares: Floats) -> float:
     """Return the part of the colours' variance that lies between points."""
     enough = count >= LEAST_SEEN
     if not enough.any():

@@ -13,6 +13,7 @@ from dataclasses import dataclass
 import cv2
 import numpy as np
 from numpy.typing import NDArray
+from scipy.spatial.transform import Rotation
 
 from .inflate import half_thickness
 from .tracks import follow_steps
@@ -24,7 +25,7 @@ STEPS = 32
 SIDE = 64
 """Pixels of a picture's longer side at which its outline is inflated."""
 LEAST_TURN = math.radians(150)
-"""What flow must add up to; it is right to about a third."""
+"""What is a good part of a circle; flow is right to about a third."""
 STEADY = 0.8
 """Part of all turning, back and forth, that must go one way."""
 
@@ -34,11 +35,13 @@ class Turn:
     """How a subject turns over a clip of T frames."""
 
     angles: FloatArray
-    """[T] radians against the key frame, counter-clockwise from above."""
+    """[T] radians against the key frame, counter-clockwise seen from `up`."""
     axis: FloatArray
     """[T, 3] world, where the axis stands in every frame."""
     center: FloatArray
     """[3] world, where it stands in the key frame, whose angle is 0."""
+    up: FloatArray
+    """[3] unit, where the axis points: a camera above the subject sees it lean."""
     kept: float = 1.0
     """Part 0..1 of all frames in whose outlines a point of the subject lies: parts move, too."""
 
@@ -52,8 +55,7 @@ class Turn:
         frames = np.arange(len(self.angles))
         angle = float(np.interp(place, frames, self.angles))
         stands = np.array([np.interp(place, frames, self.axis[:, i]) for i in range(3)])
-        cosine, sine = math.cos(angle), math.sin(angle)
-        matrix = np.array([[cosine, -sine, 0.0], [sine, cosine, 0.0], [0.0, 0.0, 1.0]])
+        matrix: FloatArray = Rotation.from_rotvec(angle * self.up).as_matrix()
         return matrix, stands - matrix @ self.center
 
 

@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 from ..seam.cameras import Camera
 from ..seam.events import Listener, Stage, silent
 from .carve import REACH, Views, clip_views, explained, grid, votes
-from .turn import Turn, turning_by_flow
+from .turn import LEAST_TURN, Turn, turning_by_flow
 
 FloatArray = NDArray[np.float64]
 
@@ -30,7 +30,7 @@ KEPT = (0.95, 0.9, 0.8, 0.7)
 """Parts of all frames whose outlines must hold what is kept, of which the best is taken."""
 NEARLY = 0.6
 """What of `KEPT` a cell must reach to be looked at again while a turn is refined."""
-SEARCHED = (0.8, 3.0)
+SEARCHED = (0.6, 2.2)
 """Between which multiples of what flow says the angle lies."""
 HINTED = (0.92, 1.05)
 """The same of what the artist says."""
@@ -38,6 +38,8 @@ COARSE = math.radians(15)
 """Step of the first search."""
 BENDS = 7
 """Knots of the angle and of the axis over the clip."""
+LEANS = tuple(math.radians(degrees) for degrees in (-10, 10, 20, 30))
+"""By how much the axis may lean towards a camera that looks down."""
 STEADINESS = 0.5
 """Weight of an even speed, against the score of outlines and colours."""
 STEPS = tuple(math.radians(degrees) for degrees in (8, 4, 2))
@@ -72,11 +74,12 @@ def find_turn(
     sign = math.copysign(1.0, flow)
     step = COARSE if degrees is None else STEPS[-1]
     totals = sign * np.arange(low * about, high * about + step, step)
-    best = search.best(search.steady(total) for total in totals)
+    best = search.leaning(search.best(search.steady(total) for total in totals))
     stage.update(2)
     if degrees is None:
         rivals = (search.steady(0.0), search.mirrored(best))
-        if search.score(best) < ADVANTAGE + max(search.score(rival) for rival in rivals):
+        doubt = ADVANTAGE + max(search.score(rival) for rival in rivals)
+        if abs(math.radians(best.degrees)) < LEAST_TURN or search.score(best) < doubt:
             stage.update(3)
             return None
     search.narrow(best)
@@ -108,11 +111,16 @@ class _Search:
         """Return a turn by `total` radians at one speed, about an axis that stands still."""
         angles = np.linspace(0, total, self.count)
         axis = np.tile([self.middle, 0.0, 0.0], (self.count, 1))
-        return Turn(angles - angles[self.key], axis, axis[self.key])
+        return Turn(angles - angles[self.key], axis, axis[self.key], np.array([0.0, 0.0, 1.0]))
 
     def mirrored(self, turn: Turn) -> Turn:
         """Return the same turn the other way round."""
-        return Turn(-turn.angles, turn.axis, turn.center)
+        return replace(turn, angles=-turn.angles)
+
+    def leaning(self, turn: Turn) -> Turn:
+        """Return the same turn about the axis that, leaning to the camera, explains most."""
+        leans = (np.array([0.0, -math.sin(lean), math.cos(lean)]) for lean in LEANS)
+        return self.best([turn, *(replace(turn, up=up) for up in leans)])
 
     def best(self, turns: Iterable[Turn]) -> Turn:
         """Return the turn that explains the clip best."""
@@ -141,7 +149,7 @@ class _Search:
         return scores
 
     def _sampled(self, turn: Turn) -> Turn:
-        return Turn(turn.angles[self.frames], turn.axis[self.frames], turn.center)
+        return replace(turn, angles=turn.angles[self.frames], axis=turn.axis[self.frames])
 
     def narrow(self, turn: Turn) -> None:
         """Compare from now on only what is close to the shape that a turn leaves."""
@@ -165,11 +173,11 @@ class _Search:
 
     def _bent(self, turn: Turn, change: FloatArray) -> Turn:
         angles = turn.angles + change
-        return Turn(angles - angles[self.key], turn.axis, turn.center)
+        return replace(turn, angles=angles - angles[self.key])
 
     def _moved(self, turn: Turn, change: FloatArray) -> Turn:
         axis = turn.axis + change[:, None] * [1.0, 0.0, 0.0]
-        return Turn(turn.angles, axis, axis[self.key])
+        return replace(turn, axis=axis, center=axis[self.key])
 
 
 def _extent(views: Views) -> tuple[float, float]:

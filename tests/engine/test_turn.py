@@ -20,9 +20,10 @@ from ds4d_engine.single.turn_search import find_turn
 from tests.engine.moving_square import square_clip
 from tests.engine.turning_body import body_picture, inside_body, turning_clip
 
-FRAMES, SIZE = 25, 64
+FRAMES, SIZE = 25, 48
 KEY = FRAMES // 2
 CAMERA = orbit_camera("input", SIZE)
+UP = np.array([0.0, 0.0, 1.0])
 Angles = Callable[[np.ndarray], np.ndarray]
 
 
@@ -58,6 +59,12 @@ def test_an_axis_beside_the_middle_of_the_picture_is_found() -> None:
     assert turn.axis[:, 0] == pytest.approx(0.15, abs=0.04)
 
 
+def test_a_camera_that_looks_down_sees_the_axis_lean() -> None:
+    turn = find_turn(turning_clip(angles_of(once_round), elevation=18), CAMERA, KEY)
+    assert turn is not None and turn.degrees == pytest.approx(345, abs=10)
+    assert math.degrees(math.atan2(-turn.up[1], turn.up[2])) == pytest.approx(18, abs=7)
+
+
 def test_what_rests_swings_or_moves_across_does_not_turn() -> None:
     rest = turning_clip(np.zeros(FRAMES))
     swing = turning_clip(0.7 * np.sin(np.linspace(0, 4 * np.pi, FRAMES)))
@@ -85,7 +92,7 @@ def test_the_carved_shape_is_the_body_in_its_pose_and_colours() -> None:
     surface = carved_surface(clip, CAMERA, turn, KEY)
     assert surface is not None
     cells = grid(40)
-    matrix, _ = Turn(-true[[KEY]], np.zeros((1, 3)), np.zeros(3)).at(0)
+    matrix, _ = Turn(-true[[KEY]], np.zeros((1, 3)), np.zeros(3), UP).at(0)
     body = inside_body(cells @ matrix.T)
     distance, nearest = cKDTree(surface.points).query(cells[body])
     # every part of the body is inside of, or at, the surface, and the surface is nowhere far off
@@ -106,7 +113,7 @@ def test_fewer_points_are_given_where_fewer_are_wanted() -> None:
 
 def test_a_turn_carries_its_axis_with_it() -> None:
     axis = np.array([[0.0, 0, 0], [0.1, 0, 0], [0.2, 0, 0]])
-    turn = Turn(np.array([-1.0, 0, 1.0]), axis, axis[1])
+    turn = Turn(np.array([-1.0, 0, 1.0]), axis, axis[1], UP)
     for frame in range(3):
         matrix, offset = turn.at(frame)
         assert matrix @ axis[1] + offset == pytest.approx(axis[frame])

@@ -6,6 +6,7 @@ from __future__ import annotations
 import cv2
 import numpy as np
 from numpy.typing import NDArray
+from scipy.spatial.transform import Rotation
 
 from ds4d_engine.data.orbit import orbit_camera
 
@@ -20,13 +21,15 @@ def inside_body(points: Floats) -> NDArray[np.bool_]:
     return np.any([(((points - c) / r) ** 2).sum(1) < 1 for c, r in BODY], axis=0)
 
 
-def body_picture(angle: float, size: int, axis: float = 0.0, azimuth: float = 0.0) -> NDArray:
-    """Return uint8 [S, S, 4] of the body turned by `angle` radians about x = `axis`."""
+def body_picture(
+    angle: float, size: int, axis: float = 0.0, azimuth: float = 0.0, elevation: float = 0.0
+) -> NDArray[np.uint8]:
+    """Return [S, S, 4] of the body turned by `angle` radians about x = `axis`."""
     fine = FINER * size
-    camera = orbit_camera("input", fine, azimuth_degrees=azimuth)
+    camera = orbit_camera("input", fine, azimuth_degrees=azimuth, elevation_degrees=elevation)
     columns, rows = np.meshgrid(np.arange(fine) + 0.5, np.arange(fine) + 0.5)
     pixels = np.stack([columns.ravel(), rows.ravel(), np.ones(fine * fine)])
-    turn = np.array([[np.cos(angle), -np.sin(angle), 0], [np.sin(angle), np.cos(angle), 0], [0, 0, 1]])
+    turn = Rotation.from_rotvec([0, 0, angle]).as_matrix()
     rays = (np.linalg.inv(camera.K) @ pixels).T @ camera.viewmat[:3, :3] @ turn
     eye = (camera.position - [axis, 0, 0]) @ turn
     nearest = np.full(len(rays), np.inf)
@@ -41,9 +44,9 @@ def body_picture(angle: float, size: int, axis: float = 0.0, azimuth: float = 0.
     return np.round(small * 255).astype(np.uint8)
 
 
-def turning_clip(angles: Floats, size: int = 64, axis: float = 0.0) -> NDArray[np.uint8]:
+def turning_clip(angles: Floats, size: int = 48, **settings: float) -> NDArray[np.uint8]:
     """Return [T, S, S, 4] of the body turned by `angles` [T], radians, ccw from above."""
-    return np.stack([body_picture(float(angle), size, axis) for angle in angles])
+    return np.stack([body_picture(float(angle), size, **settings) for angle in angles])
 
 
 def _meet(eye: Floats, rays: Floats) -> Floats:
