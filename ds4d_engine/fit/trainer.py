@@ -140,7 +140,7 @@ def _first_state(scene: Scene, config: FitConfig, motion: Motion, listener: List
         motion=motion,
         network_optimizer=torch.optim.Adam(groups, eps=1e-15, fused=True) if groups else None,
         densifier=Densifier(config),
-        revealer=Revealer(config),
+        revealer=Revealer(config if scene.turn is None else config.replace(reveal_times=0)),
         views=views,
         pose_optimizer=views.optimizer(),
         rng=np.random.default_rng(config.seed),

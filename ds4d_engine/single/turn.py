@@ -9,10 +9,12 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
+from typing import NamedTuple
 
 import cv2
 import numpy as np
 from numpy.typing import NDArray
+from scipy.ndimage import gaussian_filter1d
 from scipy.spatial.transform import Rotation
 
 from .inflate import half_thickness
@@ -26,6 +28,8 @@ SIDE = 64
 """Pixels of a picture's longer side at which its outline is inflated."""
 LEAST_TURN = math.radians(150)
 """What is a good part of a circle; flow is right to about a third."""
+SMOOTHING = 0.1
+"""Part of the clip over which speeds are averaged: single frames say little."""
 STEADY = 0.8
 """Part of all turning, back and forth, that must go one way."""
 
@@ -59,25 +63,37 @@ class Turn:
         return matrix, stands - matrix @ self.center
 
 
-def turning_by_flow(pictures: NDArray[np.uint8]) -> tuple[float, bool]:
-    """Estimate how far the subject of a clip, uint8 [T, H, W, 4], turns by optical flow.
+class Flowing(NamedTuple):
+    """What optical flow says about a turn, by and large."""
 
-    Returns:
-        Radians from the first frame to the last, counter-clockwise from above, of the right sign
-        but right to a third only; and whether the clip shows beyond doubt that the subject turns
-        a good part of a circle.
-    """
+    angles: FloatArray
+    """[T] radians against the first frame, counter-clockwise from above: their shape over time
+    and their sign hold, their size is right to a third."""
+    sure: bool
+    """Whether the subject turns, beyond doubt, a good part of a circle."""
+
+    @property
+    def total(self) -> float:
+        """Radians from the first frame to the last."""
+        return float(self.angles[-1])
+
+
+def turning_by_flow(pictures: NDArray[np.uint8]) -> Flowing:
+    """Estimate how far the subject of a clip, uint8 [T, H, W, 4], turns by optical flow.
+"""
     steps = len(pictures) - 1
     if steps < 2:
-        return 0.0, False
+        return Flowing(np.zeros(len(pictures)), False)
     chosen = sorted({int(i) for i in np.linspace(0, steps - 1, min(steps, STEPS)).round()})
     speeds = []
     for frame, (start, moved, trust) in zip(chosen, follow_steps(pictures, chosen), strict=True):
         depth = _bulge(pictures[frame, ..., 3] > 127, start)
         speeds.append(_slope(depth, moved[:, 0] - start[:, 0], trust))
-        total = float(np.mean(speeds)) * steps
+        smooth = gaussian_filter1d(speeds, SMOOTHING * len(speeds), mode="nearest")
+    every = np.interp(np.arange(steps), chosen, smooth)
+    angles = np.concatenate([[0.0], np.cumsum(every)])
     steady = abs(np.sum(speeds)) > STEADY * np.abs(speeds).sum()
-    return total, bool(steady and abs(total) > LEAST_TURN)
+    return Flowing(angles, bool(steady and abs(angles[-1]) > LEAST_TURN))
 
 
 def _bulge(mask: NDArray[np.bool_], pixels: NDArray[np.float32]) -> NDArray[np.float32]:

@@ -45,7 +45,7 @@ STEADINESS = 0.5
 STEPS = tuple(math.radians(degrees) for degrees in (8, 4, 2))
 SHIFTS = (0.02, 0.01)
 """Steps of the angles at the knots, and of the axis in world units."""
-ADVANTAGE = 0.08
+ADVANTAGE = 0.15
 """How much better a turn must explain the clip than its mirror image and no turn at all."""
 
 
@@ -63,21 +63,24 @@ def find_turn(
             must show it beyond doubt.
     """
     stage = Stage(listener, "turn", 3)
-    flow, sure = turning_by_flow(pictures)
-    if degrees is None and not sure:
+    flow = turning_by_flow(pictures)
+    if degrees is None and not flow.sure:
         stage.update(3)
         return None
     search = _Search(pictures, camera, key)
     stage.update(1)
     low, high = SEARCHED if degrees is None else HINTED
-    about = abs(flow) if degrees is None else math.radians(degrees)
-    sign = math.copysign(1.0, flow)
+    about = abs(flow.total) if degrees is None else math.radians(degrees)
     step = COARSE if degrees is None else STEPS[-1]
-    totals = sign * np.arange(low * about, high * about + step, step)
-    best = search.leaning(search.best(search.steady(total) for total in totals))
+    sizes = np.arange(low * about, high * about + step, step)
+    totals = math.copysign(1.0, flow.total) * sizes
+    evenly = np.linspace(0, 1, len(pictures))
+    shapes = [evenly, flow.angles / flow.total] if flow.total else [evenly]
+    best = search.best(search.turning(total * shape) for shape in shapes for total in totals)
+    best = search.leaning(best)
     stage.update(2)
     if degrees is None:
-        rivals = (search.steady(0.0), search.mirrored(best))
+        rivals = (search.turning(0 * evenly), search.mirrored(best))
         doubt = ADVANTAGE + max(search.score(rival) for rival in rivals)
         if abs(math.radians(best.degrees)) < LEAST_TURN or search.score(best) < doubt:
             stage.update(3)
@@ -107,9 +110,8 @@ class _Search:
         self.kept: tuple[float, ...] = KEPT
         self._scores: dict[Turn, float] = {}
 
-    def steady(self, total: float) -> Turn:
-        """Return a turn by `total` radians at one speed, about an axis that stands still."""
-        angles = np.linspace(0, total, self.count)
+    def turning(self, angles: FloatArray) -> Turn:
+        """Return a turn by angles [T], radians, about an axis that stands still."""
         axis = np.tile([self.middle, 0.0, 0.0], (self.count, 1))
         return Turn(angles - angles[self.key], axis, axis[self.key], np.array([0.0, 0.0, 1.0]))
 
