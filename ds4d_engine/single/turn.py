@@ -79,8 +79,7 @@ class Flowing(NamedTuple):
 
 
 def turning_by_flow(pictures: NDArray[np.uint8]) -> Flowing:
-    """Estimate how far the subject of a clip, uint8 [T, H, W, 4], turns by optical flow.
-"""
+    """Estimate how far the subject of a clip, uint8 [T, H, W, 4], turns by optical flow."""
     steps = len(pictures) - 1
     if steps < 2:
         return Flowing(np.zeros(len(pictures)), False)

@@ -86,7 +86,7 @@ def find_turn(
             stage.update(3)
             return None
     search.narrow(best)
-    best = search.refined(best)
+    best = search.refined(best, resize=degrees is None)
     best = replace(best, kept=search.kept[0])
     turned = abs(round(best.degrees))
     stage.update(
@@ -160,13 +160,17 @@ class _Search:
         self.points = self.points[held >= NEARLY * self.kept[0]]
         self._scores.clear()
 
-    def refined(self, turn: Turn) -> Turn:
-        """Return a turn with the angles and the axis at a few knots changed to the better."""
+    def refined(self, turn: Turn, resize: bool) -> Turn:
+        """Return a turn with angles and axis at a few knots changed to the better.
+
+        Where `resize` is not set, the first and the last frame keep their angles.
+        """
         frames = np.arange(self.count)
         hats = np.stack([np.interp(frames, self.places, row) for row in np.eye(BENDS)])
         ramp = np.linspace(-0.5, 0.5, self.count)
+        bends = (ramp, *hats) if resize else hats[1:-1]
         for step in STEPS:
-            for shape in (ramp, *hats):
+            for shape in bends:
                 turn = self.best([turn, *(self._bent(turn, shape * step * s) for s in (-1, 1))])
         for step in SHIFTS:
             for shape in (np.ones(self.count), *hats):
