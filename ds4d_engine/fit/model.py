@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -22,6 +23,7 @@ from ..seam.errors import DatasetError
 from ..seam.events import Listener
 from ..single.key_frame import choose_key_frame
 from ..single.tracks import Tracks, track_pixels
+from ..single.turn_search import find_turn
 from .checkpoint import FitState
 from .config import FitConfig
 from .hull import subject_bounds
@@ -50,6 +52,16 @@ def normalised_scene(dataset: Dataset, config: FitConfig, device: torch.device) 
     if bounds is None:
         return scene
     return build_scene(dataset, config.blend, *bounds, device)
+
+
+def with_turn(scene: Scene, config: FitConfig, listener: Listener) -> Scene:
+    """Return a clip's scene with how its subject turns, where it does."""
+    wanted = config.motion == "nodes" and config.turn != "off"
+    if not wanted or not scene.has_alpha or len(scene.views) > 1:
+        return scene
+    camera, degrees = scene.views[0].camera, config.turn_degrees
+    turn = find_turn(scene.pictures[0], camera, scene.middle, degrees, listener)
+    return dataclasses.replace(scene, turn=turn)
 
 
 def clip_features(
@@ -108,6 +120,7 @@ def build_motion_model(
     elif config.motion == "nodes":
         settings = {
             "tracks": tracks or track_pixels(scene.pictures[0], scene.middle, listener),
+            "turn": scene.turn,
             "nodes": config.nodes,
             "color_knots": config.color_knots or max(4, scene.frame_count // 4),
             "reference": config.reference,

@@ -14,6 +14,7 @@ from torch import Tensor
 from ..data import Dataset
 from ..photometric import decode_srgb, encode_srgb
 from ..seam.cameras import Camera
+from ..single.turn import Turn
 
 
 @dataclass(frozen=True, eq=False)
@@ -56,6 +57,7 @@ class Scene:
     middle: int  # index of the frame the canonical Gaussians belong to
     generated: np.ndarray  # bool [V], pictures that a model made up
     is_clip: bool  # one clip, with or without generated views: its camera looks at the origin
+    turn: Turn | None = None  # how the subject of a clip turns, if it does
 
     @property
     def frame_count(self) -> int:

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, ClassVar
 
 import numpy as np
@@ -24,6 +24,7 @@ from ..seam.errors import ConfigError
 from ..seam.events import Listener, Stage, silent
 from ..single.node_graph import EDGES_PER_NODE, NODES_PER_POINT, build_graph
 from ..single.tracks import Tracks
+from ..single.turn import Turn
 from ..tssf import TSSF, Fuse
 from . import Clip, Deltas, Motion
 from .ds4d import token_signatures
@@ -48,6 +49,8 @@ would slowly take on whatever the surface in front of it lacks.
 """
 PRIORS_EVERY = 2
 """Steps from one evaluation of the priors to the next: they cost as much as drawing."""
+TRACKED_TURN = math.radians(45)
+"""How far a subject may have turned that tracks from the key frame are believed."""
 SAMPLES = 1500
 """Gaussians a step looks at for each prior."""
 
@@ -89,12 +92,14 @@ class NodeMotion(Motion):
         fuse: Fuse = "da",
         gate_pixels: float = 0.15,
         learning_rate: float = 2e-3,
+        turn: Turn | None = None,
         priors: NodePriors = NodePriors(),
     ) -> None:
         """Set up `nodes` nodes that rest until `start` places them.
 
         `tracks` are those of the features' first view; `color_knots` is the number of control
-        points, at least 4, of a Gaussian's colour and opacity over the clip.
+        points, at least 4, of a Gaussian's colour and opacity over the clip. A subject that
+        turns as a whole moves with `turn`; nodes then say what differs from that.
         """
         super().__init__()
         assert clip.features is not None
@@ -103,7 +108,8 @@ class NodeMotion(Motion):
         self.priors, self.learning_rate, self.gate_pixels = priors, learning_rate, gate_pixels
         self.color_knots = color_knots
         self.middle, self.times = clip.middle, np.asarray(clip.times)
-        self.features, self.tracks = clip.features, tracks
+        self.features, self.turn = clip.features, turn
+        self.tracks = tracks if turn is None else _near_key(tracks, turn)
         self.camera = clip.features.cameras[0]
         decoupled = decouple(clip.features.tokens, clip.middle, reference)
         scores = decoupled.scores.mean(0)[:, None]
@@ -115,8 +121,7 @@ class NodeMotion(Motion):
         self.register_buffer("node_means", torch.zeros(nodes, 3))
         self.register_buffer("asked", torch.zeros((), dtype=torch.int64))
         self.register_buffer("near_nodes", torch.zeros(nodes, EDGES_PER_NODE, dtype=torch.int64))
-        forward = torch.tensor(self.camera.viewmat[2, :3], dtype=torch.float32)
-        self.forward_axis = forward
+        self.forward_axes = self._forward_axes()
         area = self.camera.width * self.camera.height
         self.adam_epsilons = {name: value / area for name, value in FAINT_GRADIENTS.items()}
         self.camera_position = torch.tensor(self.camera.position, dtype=torch.float32)
@@ -208,9 +213,10 @@ class NodeMotion(Motion):
         steps in every direction would let it wander.
         """
         anchor, means = parameters["motion_anchor"], parameters["means"]
-        rays = torch.nn.functional.normalize(anchor - self.camera_position, dim=-1)
-        strayed = means - anchor
-        means.copy_(anchor + strayed - (strayed * rays).sum(-1, keepdim=True) * rays)
+        if self.turn is None:  # else other frames look from elsewhere
+            rays = torch.nn.functional.normalize(anchor - self.camera_position, dim=-1)
+            strayed = means - anchor
+            means.copy_(anchor + strayed - (strayed * rays).sum(-1, keepdim=True) * rays)
         sizes = parameters["scales"]
         mean = sizes.mean(1, keepdim=True)
         low, high = math.log(0.2 * self.pixel), math.log(1.2 * self.pixel)
@@ -262,6 +268,9 @@ class NodeMotion(Motion):
             turns = turns * (1 - part) + self.turns[before + 1] * part
         rotation = rotations(turns)
         offset = self.node_means + shifts - (rotation @ self.node_means[..., None])[..., 0]
+        if self.turn is not None:
+            matrix, carried = (torch.from_numpy(part).float() for part in self.turn.at(place))
+            rotation, offset = matrix @ rotation, offset @ matrix.T + carried
         return torch.cat([rotation.flatten(1), offset], 1)
 
     def stretch(self, frames: Tensor) -> Tensor:
@@ -277,6 +286,14 @@ class NodeMotion(Motion):
         bent = (turns[:, :, None] - neighbours).square().sum(-1).mean()
         return (gap / (rest.square().sum(-1) + (0.5 * self.pixel) ** 2)).mean() + 0.05 * bent
 
+    def _forward_axes(self) -> Tensor:
+        """Return where the camera looks, as the subject sees it: [3, 1], or [T, 3, 1] in a turn."""
+        forward = self.camera.viewmat[2, :3]
+        if self.turn is not None:
+            turns = (self.turn.at(frame)[0] for frame in range(len(self.times)))
+            forward = np.stack([forward @ matrix for matrix in turns])
+        return torch.from_numpy(forward[..., None].copy()).float()
+
     def _jerk(self, frame: int) -> Tensor:
         """Return the second differences around a frame, in pixels and radians squared."""
         low, high = max(0, frame - 2), min(len(self.times), frame + 3)
@@ -289,8 +306,9 @@ class NodeMotion(Motion):
 
     def _depth(self) -> Tensor:
         """Return motion in depth, and turning about axes in the picture plane."""
-        deep = (self.shifts @ self.forward_axis).square().mean()
-        spin = self.turns - (self.turns @ self.forward_axis)[..., None] * self.forward_axis
+        axes = self.forward_axes
+        deep = (self.shifts @ axes)[..., 0].square().mean()
+        spin = self.turns - (self.turns @ axes) * axes.transpose(-1, -2)
         return 0.01 * deep / self.pixel**2 + spin.square().mean()
 
     @torch.no_grad()
@@ -391,6 +409,12 @@ class NodeMotion(Motion):
 
     def _nearest_frame(self, time: float) -> int:
         return int(np.abs(self.times - time).argmin())
+
+
+def _near_key(tracks: Tracks, turn: Turn) -> Tracks:
+    """Return tracks that nobody trusts where the subject has turned far from the key frame."""
+    near = np.abs(turn.angles) < TRACKED_TURN
+    return replace(tracks, confidence=tracks.confidence * near[:, None].astype(np.float32))
 
 
 def rotations(turns: Tensor) -> Tensor:
