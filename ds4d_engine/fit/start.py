@@ -19,6 +19,7 @@ from ..sampling import project
 from ..seam.errors import ConfigError, DatasetError
 from ..seam.events import Listener, Stage, silent
 from ..single.guess import guess_surface
+from ..single.layers import layers_of
 from .config import FitConfig
 from .hull import hull_surface, sample_picture, splat_sigma
 from .scene import Scene
@@ -67,11 +68,14 @@ def _start_inflated(scene: Scene, config: FitConfig) -> Start:
     """Close a surface around the silhouette of the first view's canonical frame."""
     view = scene.views[0]
     picture = scene.pictures[0][scene.middle]
+    size = picture.shape[:2]
+    layers = layers_of(scene.limbs, scene.middle, size) if scene.limbs else None
     surface = guess_surface(
         picture,
         view.camera,
         thickness=config.thickness,
         back=config.back,
+        layers=layers,
         most=config.gaussians,
     )
     points = torch.from_numpy(surface.points).to(scene.device)
