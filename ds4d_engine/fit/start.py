@@ -20,6 +20,7 @@ from ..seam.errors import ConfigError, DatasetError
 from ..seam.events import Listener, Stage, silent
 from ..single.carved_surface import carved_surface
 from ..single.guess import guess_surface
+from ..single.layers import layers_of
 from .config import FitConfig
 from .hull import hull_surface, sample_picture, splat_sigma
 from .scene import Scene
@@ -72,11 +73,14 @@ def _start_inflated(scene: Scene, config: FitConfig) -> Start:
     if scene.turn:
         pictures, most = scene.pictures[0], config.gaussians
         surface = carved_surface(pictures, view.camera, scene.turn, scene.middle, most=most)
+    size = picture.shape[:2]
+    layers = layers_of(scene.limbs, scene.middle, size) if scene.limbs else None
     surface = surface or guess_surface(
         picture,
         view.camera,
         thickness=config.thickness,
         back=config.back,
+        layers=layers,
         most=config.gaussians,
     )
     points = torch.from_numpy(surface.points).to(scene.device)

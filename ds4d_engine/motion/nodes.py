@@ -32,6 +32,7 @@ from .gate import close_still_gates
 from .knots import contract
 from .skinning import skin
 from .spline import bspline_basis
+from .tracked import tracked_motion
 
 TRACKED_TIMES = 8
 """Frames whose tracks tell which Gaussians move alike."""
@@ -204,6 +205,8 @@ class NodeMotion(Motion):
             self.near_nodes[:count] = torch.from_numpy(graph.near)
             parameters["motion_ids"].copy_(torch.from_numpy(graph.ids))
             parameters["motion_weights"].copy_(torch.from_numpy(graph.weights))
+            if self.tracks.led:
+                self._follow_tracks(rows.numpy(), graph.ids, graph.weights)
         self._lift(parameters, listener)
 
     def constrain(self, parameters: Mapping[str, Tensor]) -> None:
@@ -376,6 +379,17 @@ class NodeMotion(Motion):
         mean /= np.maximum(weight.sum(2), 1e-3)[..., None]
         scale = TRACK_SHARE * self.pixel / math.sqrt(len(frames))
         return np.concatenate([means, *(scale * mean)], 1).astype(np.float32)
+
+    def _follow_tracks(self, rows: np.ndarray, ids: np.ndarray, weights: np.ndarray) -> None:
+        """Begin where the tracks [N] lead.
+
+        Limbs that pass each other go far, past one another: a lift from rest would not get there.
+        """
+        pixels = project(self.node_means, self.camera)[0].numpy()
+        steps, angles = tracked_motion(self.tracks, rows, ids, weights, pixels)
+        axes = torch.tensor(self.camera.viewmat[:2, :3], dtype=torch.float32)
+        self.shifts.copy_(self.pixel * torch.from_numpy(steps) @ axes)
+        self.turns.copy_(torch.from_numpy(angles)[..., None] * self.forward_axis)
 
     def _lift(self, splats: Mapping[str, Tensor], listener: Listener, steps: int = 200) -> None:
         """Find the nodes' motion that follows the tracks and stays rigid and flat."""

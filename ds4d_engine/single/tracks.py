@@ -37,6 +37,8 @@ class Tracks:
     """[T, P, 2] where they are in every frame."""
     confidence: FloatArray
     """[T, P] 0..1: how well forward and backward flow agree, and whether the end is inside."""
+    led: bool = False
+    """Whether some follow limbs that pass each other, where flow alone would lose them."""
 
 
 def track_pixels(pictures: NDArray[np.uint8], key: int, listener: Listener = silent) -> Tracks:
