@@ -389,7 +389,7 @@ class NodeMotion(Motion):
         steps, angles = tracked_motion(self.tracks, rows, ids, weights, pixels)
         axes = torch.tensor(self.camera.viewmat[:2, :3], dtype=torch.float32)
         self.shifts.copy_(self.pixel * torch.from_numpy(steps) @ axes)
-        self.turns.copy_(torch.from_numpy(angles)[..., None] * self.forward_axis)
+        self.turns.copy_(torch.from_numpy(angles)[..., None] * self.forward_axes[:, 0])
 
     def _lift(self, splats: Mapping[str, Tensor], listener: Listener, steps: int = 200) -> None:
         """Find the nodes' motion that follows the tracks and stays rigid and flat."""
