@@ -153,6 +153,8 @@ def first_state(scene: Scene, config: FitConfig, motion: Motion, start: Start) -
     """Return the state of a fit before its first step."""
     parameters = create_parameters(start, config, motion)
     groups = motion.network_groups()
+    # new Gaussians hang on nodes; where a subject turns, the carved shape has all its sides
+    reveals = config.motion == "nodes" and scene.turn is None
     views = GeneratedViews(scene, config).to(scene.device)
     return FitState(
         parameters=parameters,
@@ -160,7 +162,7 @@ def first_state(scene: Scene, config: FitConfig, motion: Motion, start: Start) -
         motion=motion,
         network_optimizer=torch.optim.Adam(groups, eps=1e-15, fused=True) if groups else None,
         densifier=Densifier(config),
-        revealer=Revealer(config if scene.turn is None else config.replace(reveal_times=0)),
+        revealer=Revealer(config if reveals else config.replace(reveal_times=0)),
         views=views,
         pose_optimizer=views.optimizer(),
         rng=np.random.default_rng(config.seed),
