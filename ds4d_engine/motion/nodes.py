@@ -21,7 +21,7 @@ from torch import Tensor, nn
 from ..dsfd import Reference, decouple
 from ..sampling import TokenSampler, project
 from ..seam.errors import ConfigError
-from ..seam.events import Listener, Stage, silent
+from ..seam.events import Listener, silent
 from ..single.node_graph import EDGES_PER_NODE, NODES_PER_POINT, build_graph
 from ..single.tracks import Tracks
 from ..single.turn import Turn
@@ -30,9 +30,9 @@ from . import Clip, Deltas, Motion
 from .ds4d import token_signatures
 from .gate import close_still_gates
 from .knots import contract
+from .lift import begin_on_tracks, lift_tracks
 from .skinning import skin
 from .spline import bspline_basis
-from .tracked import tracked_motion
 
 TRACKED_TIMES = 8
 """Frames whose tracks tell which Gaussians move alike."""
@@ -163,7 +163,7 @@ class NodeMotion(Motion):
     def forward(self, splats: Mapping[str, Tensor], time: float) -> Deltas:
         """Carry the Gaussians with their nodes to a time in 0..1, between frames too."""
         means, gate = splats["means"], splats["motion_gate"][:, None]
-        carried = skin(means, self._table(time), splats["motion_ids"], splats["motion_weights"])
+        carried = skin(means, self.table(time), splats["motion_ids"], splats["motion_weights"])
         basis = bspline_basis(self.color_knots, time)
         changes = [now - then for now, then in zip(basis, self._colors_at_middle, strict=True)]
         deltas = Deltas(
@@ -206,8 +206,8 @@ class NodeMotion(Motion):
             parameters["motion_ids"].copy_(torch.from_numpy(graph.ids))
             parameters["motion_weights"].copy_(torch.from_numpy(graph.weights))
             if self.tracks.led:
-                self._follow_tracks(rows.numpy(), graph.ids, graph.weights)
-        self._lift(parameters, listener)
+                begin_on_tracks(self, rows.numpy(), graph)
+        lift_tracks(self, parameters, listener)
 
     def constrain(self, parameters: Mapping[str, Tensor]) -> None:
         """Keep Gaussians round, about a pixel in size, and as deep as they began.
@@ -249,8 +249,8 @@ class NodeMotion(Motion):
         priors, frame = self.priors, self._nearest_frame(time)
         around = torch.arange(max(0, frame - 1), min(len(self.times), frame + 2))
         total = priors.rigidity * self.stretch(around)
-        total = total + priors.steadiness * self._jerk(frame)
-        total = total + priors.flatness * self._depth()
+        total = total + priors.steadiness * self.jerk(frame)
+        total = total + priors.flatness * self.depth()
         total = total + priors.tracks * self._off_track(splats, deltas.d_means, frame)
         total = total + self._surface(splats)
         assert deltas.d_opacities is not None and deltas.d_sh0 is not None
@@ -260,7 +260,7 @@ class NodeMotion(Motion):
 
     # ------------------------------------------------------------------ nodes
 
-    def _table(self, time: float) -> Tensor:
+    def table(self, time: float) -> Tensor:
         """Return every node's rotation and translation at a time as one row [M, 12]."""
         place = min(max(time, 0.0), 1.0) * (len(self.times) - 1)
         before = min(int(place), len(self.times) - 1)
@@ -297,7 +297,7 @@ class NodeMotion(Motion):
             forward = np.stack([forward @ matrix for matrix in turns])
         return torch.from_numpy(forward[..., None].copy()).float()
 
-    def _jerk(self, frame: int) -> Tensor:
+    def jerk(self, frame: int) -> Tensor:
         """Return the second differences around a frame, in pixels and radians squared."""
         low, high = max(0, frame - 2), min(len(self.times), frame + 3)
         if high - low < 3:
@@ -307,7 +307,7 @@ class NodeMotion(Motion):
         twist = (turns[2:] - 2 * turns[1:-1] + turns[:-2]).square().sum(-1).mean()
         return bend / self.pixel**2 + 25 * twist
 
-    def _depth(self) -> Tensor:
+    def depth(self) -> Tensor:
         """Return motion in depth, and turning about axes in the picture plane."""
         axes = self.forward_axes
         deep = (self.shifts @ axes)[..., 0].square().mean()
@@ -318,7 +318,7 @@ class NodeMotion(Motion):
     def carry_some(self, splats: Mapping[str, Tensor], time: float) -> Tensor:
         """Return where Gaussians that `refresh` does not know yet are at a time [B, 3]."""
         ids, weights = splats["motion_ids"], splats["motion_weights"]
-        return skin(splats["means"], self._table(time), ids, weights)
+        return skin(splats["means"], self.table(time), ids, weights)
 
     @torch.no_grad()
     def adopt(
@@ -326,7 +326,7 @@ class NodeMotion(Motion):
     ) -> Tensor:
         """Return where points [B, 3] of a time lie canonically, if they move with `parents` [B]."""
         ids, weights = splats["motion_ids"][parents], splats["motion_weights"][parents]
-        mixed = (self._table(time)[ids] * weights[..., None]).sum(1)
+        mixed = (self.table(time)[ids] * weights[..., None]).sum(1)
         matrices, offsets = mixed[:, :9].view(-1, 3, 3), mixed[:, 9:]
         return torch.linalg.solve(matrices, points - offsets)
 
@@ -353,9 +353,10 @@ class NodeMotion(Motion):
             return d_means.new_zeros(())
         rows = tracked[torch.randint(len(tracked), (min(SAMPLES, len(tracked)),))]
         places = splats["means"].index_select(0, rows) + d_means.index_select(0, rows)
-        return self._track_loss(places, splats["motion_track"][rows], frame)
+        return self.track_loss(places, splats["motion_track"][rows], frame)
 
-    def _track_loss(self, places: Tensor, tracks: Tensor, frame: int) -> Tensor:
+    def track_loss(self, places: Tensor, tracks: Tensor, frame: int) -> Tensor:
+        """Return how far places [B, 3] are from where tracks [B] lead, in pixels, as trusted."""
         chosen = tracks.numpy()
         ends = torch.from_numpy(self.tracks.places[frame, chosen])
         trust = torch.from_numpy(self.tracks.confidence[frame, chosen])
@@ -379,47 +380,6 @@ class NodeMotion(Motion):
         mean /= np.maximum(weight.sum(2), 1e-3)[..., None]
         scale = TRACK_SHARE * self.pixel / math.sqrt(len(frames))
         return np.concatenate([means, *(scale * mean)], 1).astype(np.float32)
-
-    def _follow_tracks(self, rows: np.ndarray, ids: np.ndarray, weights: np.ndarray) -> None:
-        """Begin where the tracks [N] lead.
-
-        Limbs that pass each other go far, past one another: a lift from rest would not get there.
-        """
-        pixels = project(self.node_means, self.camera)[0].numpy()
-        steps, angles = tracked_motion(self.tracks, rows, ids, weights, pixels)
-        axes = torch.tensor(self.camera.viewmat[:2, :3], dtype=torch.float32)
-        self.shifts.copy_(self.pixel * torch.from_numpy(steps) @ axes)
-        self.turns.copy_(torch.from_numpy(angles)[..., None] * self.forward_axes[:, 0])
-
-    def _lift(self, splats: Mapping[str, Tensor], listener: Listener, steps: int = 200) -> None:
-        """Find the nodes' motion that follows the tracks and stays rigid and flat."""
-        tracked = (splats["motion_track"] >= 0).nonzero()[:, 0]
-        frames = [f for f in range(len(self.times)) if f != self.middle]
-        if not len(tracked) or not frames:
-            return
-        means = splats["means"].detach()
-        optimizer = torch.optim.Adam([self.shifts, self.turns], lr=1e-2, fused=True)
-        stage = Stage(listener, "lift tracks", steps)
-        for step in range(steps):
-            optimizer.param_groups[0]["lr"] = 1e-2 * 0.05 ** (step / steps)
-            several = torch.randperm(len(self.times))[:6]
-            loss = 20 * self.stretch(several) + 0.2 * self._depth()
-            for pick in torch.randperm(len(frames))[:4].tolist():
-                frame = frames[pick]
-                rows = tracked[torch.randint(len(tracked), (min(600, len(tracked)),))]
-                table = self._table(frame / (len(self.times) - 1))
-                ids, weights = splats["motion_ids"][rows], splats["motion_weights"][rows]
-                places = skin(means[rows], table, ids, weights)
-                loss = loss + self._track_loss(places, splats["motion_track"][rows], frame)
-                loss = loss + 0.02 * self._jerk(frame)
-            optimizer.zero_grad()
-            loss.backward()
-            for parameter in (self.shifts, self.turns):
-                assert parameter.grad is not None
-                parameter.grad[self.middle] = 0  # there nodes rest
-            optimizer.step()
-            stage.update(step + 1)
-        optimizer.zero_grad()  # the fit's own optimiser must not step along the last of these
 
     def _nearest_frame(self, time: float) -> int:
         return int(np.abs(self.times - time).argmin())

@@ -277,15 +277,15 @@ def test_a_turning_subject_is_neither_stretched_nor_moved_in_depth(seen: Seen) -
     model = build(seen, turn=once_round())
     prepared(seen, model)
     assert model.stretch(torch.arange(FRAMES)) == 0
-    assert model._depth() == 0
+    assert model.depth() == 0
     axis = torch.tensor(model.camera.viewmat[2, :3]).float()
     with torch.no_grad():  # along the line of sight, as the subject has it in the first frame
         model.shifts[0] = torch.from_numpy(once_round().at(0)[0]).float().T @ axis
-    assert model._depth() > 0.1
+    assert model.depth() > 0.1
     across = torch.linalg.cross(model.shifts[0], torch.tensor([0.0, 0.0, 1.0]).expand(24, 3))
     with torch.no_grad():
         model.shifts[0] = across
-    assert model._depth() < 1e-6
+    assert model.depth() < 1e-6
 
 
 def test_tracks_are_believed_only_near_the_key_frame_of_a_turn(seen: Seen) -> None:
