@@ -22,13 +22,25 @@ import bpy
 from .importer import read_filled
 from .seam import DS4DError
 from .splat_layers import Clip, Layer, clip_of, layers
-from .splat_objects import Clouds, cloud_steps, new_splats, remove_clouds, show_clouds
+from .splat_objects import (
+    Clouds,
+    cloud_steps,
+    fitting_clouds,
+    new_splats,
+    padded,
+    remove_clouds,
+    roomy,
+    show_clouds,
+    write_into,
+)
 
 JOB_KEY = "ds4d_job"
 SHOWS_KEY = "ds4d_shows"
 STEP_SECONDS = 0.006
 """Work for the main thread in one step; a step ends up to one attribute later."""
 _WAITING_LAYERS = 12
+# Numbers that are written in one step; a preview of the engine has about 3 million.
+_AT_ONCE = 4_000_000
 
 
 @dataclass(frozen=True)
@@ -38,6 +50,8 @@ class Wanted:
     job: str
     path: str
     shows: str
+    passing: bool = False
+    """Another one follows soon: the object may be left with room for it."""
 
 
 def add_follower(
@@ -122,19 +136,53 @@ class Upload:
             self._reading.check()
             yield False
         clip = self._reading.clip
-        clouds = yield from cloud_steps("DS4D Preview", clip, self._reading.layers())
-        yield True  # a step of its own: exchanging the clouds comes on top of nothing else
-        yield from self._show(clip, clouds)
+        if self.wanted.passing and clip.floats <= _AT_ONCE:
+            yield from self._write_into(clip)
+        else:
+            clouds = yield from cloud_steps("DS4D Preview", clip, self._reading.layers())
+            yield from self._show(clip, clouds)
+
+    def _write_into(self, clip: Clip) -> Generator[bool, None, None]:
+        """Write what is small into the clouds that are there, or into new ones with room."""
+        ready: list[Layer] = []
+        for layer in self._reading.layers():
+            if layer is None:
+                yield False
+            else:
+                ready.append(layer)
+        targets = yield from self._free_targets()
+        clouds = fitting_clouds(targets, clip, ready) if targets else None
+        if clouds is not None:
+            write_into(targets, clip, clouds, ready)
+            self._note(targets)
+            return
+        room = roomy(clip)
+        wider = (padded(layer, room.counts[layer.part]) for layer in ready)
+        clouds = yield from cloud_steps("DS4D Preview", room, wider)
+        yield from self._show(room, clouds)
 
     def _show(self, clip: Clip, clouds: Clouds) -> Generator[bool, None, None]:
-        targets = followers().get(self.wanted.job, [])
-        while targets and is_held(targets):
-            yield False
-            targets = followers().get(self.wanted.job, [])
+        yield True  # a step of its own: exchanging the clouds comes on top of nothing else
+        try:
+            targets = yield from self._free_targets()
+        except GeneratorExit:
+            remove_clouds(clouds.values())
+            raise
         if not targets:
             remove_clouds(clouds.values())
             return
         show_clouds(targets, clip, clouds)
+        self._note(targets)
+
+    def _free_targets(self) -> Generator[bool, None, list[bpy.types.Object]]:
+        """Return the objects of the job, once they may be touched."""
+        targets = followers().get(self.wanted.job, [])
+        while targets and is_held(targets):
+            yield False
+            targets = followers().get(self.wanted.job, [])
+        return targets
+
+    def _note(self, targets: list[bpy.types.Object]) -> None:
         for target in targets:
             target["ds4d_source"] = self.wanted.path
             target[SHOWS_KEY] = self.wanted.shows

@@ -9,14 +9,14 @@ import bpy
 import numpy as np
 from numpy.typing import NDArray
 
-# Attribute type -> (the property that holds the value, number of components).
-_LAYOUT = {
+LAYOUT = {
     "FLOAT": ("value", 1),
     "FLOAT_VECTOR": ("vector", 3),
     "FLOAT_COLOR": ("color", 4),
     "FLOAT4": ("vector", 4),
     "QUATERNION": ("value", 4),
 }
+"""Attribute type -> (the property that holds the value, number of components)."""
 
 
 def empty_point_cloud(name: str, count: int) -> bpy.types.PointCloud:
@@ -42,7 +42,7 @@ def set_attribute(
     cloud: bpy.types.PointCloud, name: str, kind: str, values: NDArray[np.floating]
 ) -> None:
     """Write a point attribute, created when missing; `values` [N] or [N,components]."""
-    field, components = _LAYOUT[kind]
+    field, components = LAYOUT[kind]
     flat = np.ascontiguousarray(values, dtype=np.float32).ravel()
     if flat.size != len(cloud.points) * components:
         raise ValueError(
@@ -56,7 +56,7 @@ def set_attribute(
 def attribute_values(data: bpy.types.ID, name: str) -> NDArray[np.float32]:
     """Return a copy of a float attribute [N] or [N,components] of a point cloud or mesh."""
     attribute = data.attributes[name]
-    field, components = _LAYOUT[attribute.data_type]
+    field, components = LAYOUT[attribute.data_type]
     values = np.empty(len(attribute.data) * components, np.float32)
     attribute.data.foreach_get(field, values)
     return values if components == 1 else values.reshape(-1, components)

@@ -108,10 +108,12 @@ class Session:
         if not upload.done:
             return
         self._upload, self._look = None, True
-        if upload.error:
+        if not upload.error:
+            self.trouble = ""
+        else:
             # A preview may have been replaced or fetched away under the reader: the next comes.
             self._refused.add(upload.wanted)
-            if not self._is_preview(upload.wanted):
+            if not upload.wanted.passing:
                 self.trouble = upload.error
         redraw()
 
@@ -132,17 +134,14 @@ class Session:
                 return live.Upload(wanted)
         return None
 
-    def _is_preview(self, wanted: live.Wanted) -> bool:
-        job = self.job(wanted.job)
-        return job is not None and wanted.path == job.preview
-
 
 def wanted_of(job: Job) -> live.Wanted | None:
     """Return what the objects of a job should show, None while there is nothing new."""
     if has_asset(job):
         return live.Wanted(job.id, job.output, f"{job.started} asset")
     if job.preview and job.state.is_active:
-        return live.Wanted(job.id, job.preview, f"{job.started} preview {job.preview_count}")
+        shows = f"{job.started} preview {job.preview_count}"
+        return live.Wanted(job.id, job.preview, shows, passing=True)
     return None
 
 

@@ -46,6 +46,11 @@ class Clip:
     invented: bool
     """Some Gaussian is shown by no source picture."""
 
+    @property
+    def floats(self) -> int:
+        """Return about how many numbers its attributes have."""
+        return 20 * sum(self.counts.values()) + 10 * self.frame_count * self.counts["dynamic"]
+
 
 def clip_of(asset: Asset) -> Clip:
     """Return what an asset says of itself."""

@@ -9,8 +9,10 @@ is in a hurry can do a little of it at a time.
 from __future__ import annotations
 
 from collections.abc import Callable, Generator, Iterable, Sequence
+from dataclasses import replace
 
 import bpy
+import numpy as np
 
 from .drawing import MODIFIER_NAME as DRAW
 from .drawing import add_drawing
@@ -20,12 +22,15 @@ from .material import splat_material
 from .nodes import input_value, set_input
 from .player import MODIFIER_NAME as PLAY
 from .player import add_player
-from .point_cloud import empty_point_cloud, set_attribute
+from .point_cloud import LAYOUT, empty_point_cloud, set_attribute
 from .rendering import needs_sorting
 from .splat_layers import Clip, Layer, Part
 
 START_KEY = "ds4d_frame_start"
 """The clip's first scene frame, on the object: tells whether the artist moved the start since."""
+
+# Points too many that a passing preview may have; every one of them costs drawing time.
+_MOST_ROOM = 5_000
 
 Clouds = dict[Part, bpy.types.PointCloud]
 
@@ -73,6 +78,64 @@ def cloud_steps(
     return clouds
 
 
+def roomy(clip: Clip) -> Clip:
+    """Return the clip with room for more splats, so that what comes next may fit as well."""
+    room = {part: _room(count) for part, count in clip.counts.items()}
+    return replace(clip, counts=room)
+
+
+def padded(layer: Layer, count: int) -> Layer:
+    """Return a layer for so many points: those that are too many cannot be seen."""
+    components = LAYOUT[layer.kind][1]
+    missing = count - layer.values.size // components
+    if not missing:
+        return layer
+    seen = not layer.name.startswith(("opacity", "opa_", "scale", "scl_"))
+    last = layer.values[-components:] if seen else np.zeros(components, np.float32)
+    return replace(layer, values=np.concatenate([layer.values, np.tile(last, missing)]))
+
+
+def fitting_clouds(
+    targets: Sequence[bpy.types.Object], clip: Clip, layers: Sequence[Layer]
+) -> Clouds | None:
+    """Return the clouds that objects show, if a clip fits into them as it is; else None.
+
+    What is written into them is evaluated alone; clouds in their place would have Blender look at
+    the whole scene again.
+    """
+    if not clip.counts["dynamic"] or len({target.data for target in targets}) != 1:
+        return None
+    children = {static_child(target) for target in targets}
+    stills = {child.data if child is not None else None for child in children}
+    if len(stills) != 1 or (stills == {None}) != (clip.counts["static"] == 0):
+        return None
+    clouds: Clouds = {"dynamic": targets[0].data}
+    if clip.counts["static"]:
+        clouds["static"] = next(iter(stills))
+    for part, cloud in clouds.items():
+        names = {attribute.name for attribute in cloud.attributes}
+        wanted = {layer.name for layer in layers if layer.part == part}
+        if names != wanted or not 0 <= len(cloud.points) - clip.counts[part] <= _MOST_ROOM:
+            return None
+    return clouds
+
+
+def write_into(
+    targets: Sequence[bpy.types.Object], clip: Clip, clouds: Clouds, layers: Sequence[Layer]
+) -> None:
+    """Write a clip into clouds that `fitting_clouds` returned."""
+    for layer in layers:
+        cloud = clouds[layer.part]
+        wider = padded(layer, len(cloud.points))
+        set_attribute(cloud, layer.name, layer.kind, wider.values)
+    for cloud in clouds.values():
+        cloud.update_tag()
+    for target in targets:
+        player = target.modifiers.get(PLAY)
+        if player is not None:
+            _set_player(target, player, clip)
+
+
 def show_clouds(targets: Sequence[bpy.types.Object], clip: Clip, clouds: Clouds) -> None:
     """Let objects show new clouds; transform, animation and modifiers of theirs stay.
 
@@ -102,6 +165,12 @@ def static_child(target: bpy.types.Object) -> bpy.types.Object | None:
     """Return the hidden object that holds the splats that do not move."""
     player = target.modifiers.get(PLAY)
     return None if player is None else input_value(player, "Static")
+
+
+def _room(count: int) -> int:
+    """Return for how many splats a cloud is made that will hold about so many."""
+    step = max(1 << count.bit_length() >> 3, 64)  # a quarter more at most, where there are many
+    return -(-count // step) * step
 
 
 def _exchange(

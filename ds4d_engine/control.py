@@ -24,6 +24,8 @@ HEARTBEAT_SECONDS = 2.0
 START_SECONDS = 60.0
 LAST_SECONDS = 8.0
 """From the end of standard input to the end of the process, whatever it is busy with."""
+FAREWELL_SECONDS = 0.5
+"""From the end of an abandoned run to the end of its process: its last event is said meanwhile."""
 EXIT_ABANDONED = 130
 _LONGEST_LINE = 1 << 16
 
@@ -71,6 +73,7 @@ class Control:
         self._going.set()
         self._closed, self._cancelled = threading.Event(), threading.Event()
         self._idle = False
+        self._exit_code = 0
         self.begun = False
         self.leftovers: list[Path] = []
 
@@ -96,8 +99,9 @@ class Control:
         for work in (self._listen, self._beat):
             threading.Thread(target=work, name=f"ds4d{work.__name__}", daemon=True).start()
 
-    def close(self) -> None:
-        """Stop beating; the last event can be said."""
+    def close(self, exit_code: int = 0) -> None:
+        """Stop beating; the last event can be said, and the process ends with this code."""
+        self._exit_code = exit_code
         self._closed.set()
 
     def say(self, event: Event) -> None:
@@ -200,7 +204,10 @@ class Control:
         """End what nobody waits for, by force if it takes too long."""
         self.cancel()
         if self._closed.wait(self._last_seconds):
-            time.sleep(self._last_seconds)
+            # All is written: taking the libraries down would only take time.
+            time.sleep(FAREWELL_SECONDS)
+            self._leave(self._exit_code)
+            return
         for path in self.leftovers:
             with suppress(OSError):
                 path.unlink(missing_ok=True)

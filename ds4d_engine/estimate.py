@@ -84,8 +84,13 @@ class Estimate:
     disk_free_bytes: int | None = None
 
 
-def estimate(outlook: Outlook, config: FitConfig, output: Path | None = None) -> Estimate:
+def estimate(
+    outlook: Outlook, config: FitConfig, output: Path | None = None, *, began: float = 0.0
+) -> Estimate:
     """Return what a fit with these settings takes on this machine; takes a few seconds itself.
+
+    What this process has done since its processor time was `began`, loading libraries for example,
+    counts as a part of the fit.
 
     Raises:
         DS4DError: the fit could not begin.
@@ -103,7 +108,7 @@ def estimate(outlook: Outlook, config: FitConfig, output: Path | None = None) ->
     step = costs.step_seconds + costs.step_seconds_per_gaussian * (mean - costs.gaussians)
     fitting = config.seconds or step * config.iterations
     frames = outlook.frame_count
-    seconds = costs.setup_seconds + fitting + frames * outlook.read_seconds
+    seconds = costs.set_up_at - began + fitting + frames * outlook.read_seconds
     seconds += EXPORT_SECONDS * last * frames
     if config.motion == "nodes":
         seconds += costs.track_seconds * (frames + LIFTED_FRAMES)

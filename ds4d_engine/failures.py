@@ -13,6 +13,7 @@ OUT_OF_MEMORY = "OutOfMemory"
 CUDA_LOST = "CudaLost"
 DISK_FULL = "DiskFull"
 CRASH = "Crash"
+INTERRUPTED = "Interrupted"
 MACHINE_ERRORS = (OUT_OF_MEMORY, CUDA_LOST, DISK_FULL, CRASH)
 """Names of the failures that are not the input's fault: what was kept is worth going on from."""
 
@@ -24,7 +25,8 @@ def failure_of(error: BaseException, *, resumable: bool = False) -> Failure:
     """Return what to tell of an error that ended a run."""
     # A full disk shows itself as any error of whatever was being written.
     if any(_is_full(cause) for cause in _causes(error)):
-        message = "The disk is full; free some space on it, then go on."
+        detail = str(error).strip().rstrip(".")
+        message = f"The disk is full; free some space on it, then go on ({detail})."
         return Failure(message, DISK_FULL, resumable)
     if isinstance(error, DS4DError):
         return Failure(str(error), type(error).__name__, resumable)
@@ -43,7 +45,7 @@ def failure_of(error: BaseException, *, resumable: bool = False) -> Failure:
         )
         return Failure(message, CUDA_LOST, resumable)
     if isinstance(error, KeyboardInterrupt):
-        return Failure("The engine was interrupted.", "Interrupted", resumable)
+        return Failure("The engine was interrupted.", INTERRUPTED, resumable)
     message = f"The engine stopped unexpectedly ({_first_line(error)}); the log says more."
     return Failure(message, CRASH, resumable)
 

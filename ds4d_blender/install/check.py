@@ -99,12 +99,14 @@ class Found:
     sentence: str
     engine: str = ""
     """The engine's version, "" if it did not say."""
+    reported: bool = True
+    """Whether it is the engine's own report; else the sentence says why there is none."""
 
 
 def found_of(health: Health | None, error: str) -> Found:
     """Return what to remember of a check: the engine's own report, or why there is none."""
     if health is None:
-        return Found(False, error)
+        return Found(False, error, reported=False)
     return Found(health.able, health.sentence, health.engine)
 
 
@@ -124,7 +126,15 @@ class Memory:
 
     def keep(self, engine: Engine, found: Found) -> None:
         """Remember what a check said, atomically."""
-        content = {**self._read(), key_of(engine): asdict(found)}
+        self._write({**self._read(), key_of(engine): asdict(found)})
+
+    def forget(self, engine: Engine) -> None:
+        """Forget what a check of this engine said, if there was one."""
+        content = self._read()
+        if content.pop(key_of(engine), None) is not None:
+            self._write(content)
+
+    def _write(self, content: dict[str, object]) -> None:
         self.path.parent.mkdir(parents=True, exist_ok=True)
         part = self.path.with_suffix(".part")
         part.write_text(json.dumps(content, indent=1) + "\n", encoding="utf-8")
@@ -159,6 +169,8 @@ def stamped_anew(record: Record) -> Record:
 def _as_found(found: Found | None, version: str, remedy: str) -> EngineState:
     if found is None:
         return EngineState(Kind.UNCHECKED, "The engine was not tried yet: press Check.")
+    if not found.reported:
+        return EngineState(Kind.BROKEN, found.sentence)
     if not found.able:
         reason = found.sentence.rstrip(".")
         return EngineState(Kind.BROKEN, f"The engine does not work ({reason}): {remedy}.")

@@ -78,15 +78,17 @@ def _look(chosen: Any) -> EngineState:
         where, version = folder(), shipped.version()
     except errors.EngineError as error:
         return EngineState(Kind.BROKEN, str(error))
-    if chosen.kind == "MANAGED":
-        state = check.managed_state(where, version)
-        if _desk.failure and state.kind is not Kind.READY:
-            return EngineState(state.kind, _desk.failure)
-        return state
     try:
         found = check.Memory(where.checks).recall(engine())
     except ValueError:  # quotes that do not close
         return EngineState(Kind.BROKEN, "The way to the other machine has a quote too few.")
+    if chosen.kind == "MANAGED":
+        state = check.managed_state(where, version)
+        if state.usable and found is not None and not found.able:
+            reason = found.sentence.rstrip(".")
+            state = EngineState(Kind.BROKEN, f"The engine does not work ({reason}): press Repair.")
+        failed = bool(_desk.failure) and state.kind is not Kind.READY
+        return EngineState(state.kind, _desk.failure) if failed else state
     if chosen.kind == "EXISTING":
         return check.existing_state(bpy.path.abspath(chosen.python), found, version)
     return check.remote_state(chosen.remote_prefix, found, version)
@@ -226,7 +228,9 @@ def step() -> bool:
         if installation.done:
             _desk.failure = "" if installation.cancelled else installation.error
             _desk.installation = _desk.seen = None
-            if installation.error:  # mostly nothing is left, but it may have been killed
+            if not installation.error:
+                check.Memory(folder().checks).forget(folder().managed())
+            else:  # mostly nothing is left, but it may have been killed
                 threading.Thread(target=clear_up, args=(folder(),), daemon=True).start()
     checking = _desk.checking
     if checking is not None:
@@ -253,15 +257,11 @@ def stop() -> None:
 def _keep(checked: Engine, found: check.Found) -> None:
     """Remember what a check said of an engine."""
     where = folder()
-    if checked.is_remote or checked.python != where.managed().python:
-        check.Memory(where.checks).keep(checked, found)
-        return
-    if not found.able:
-        _desk.failure = f"The engine does not work ({found.sentence.rstrip('.')}): press Repair."
-        (where.engine / "engine.json").unlink(missing_ok=True)
-        return
-    _desk.failure = ""
-    write_record(where.engine, check.stamped_anew(read_record(where.engine)))
+    check.Memory(where.checks).keep(checked, found)
+    if checked == where.managed():
+        _desk.failure = ""
+        if found.able:
+            write_record(where.engine, check.stamped_anew(read_record(where.engine)))
 
 
 def _follow() -> None:

@@ -28,6 +28,9 @@ WORDS = {
 }
 
 
+NO_ENGINE = "What answers there is no DS4D engine: choose another Python."
+
+
 class Installation:
     """A managed installation in a process of its own; the methods never wait.
 
@@ -85,7 +88,8 @@ class Installation:
         before = sum(SHARES[stage] for stage in stages[: stages.index(event.stage)])
         self.part = max(self.part, before + SHARES[event.stage] * event.done / event.total)
         self.message = WORDS[event.stage]
-        if event.eta_seconds:
+        # What the first moments promise is not worth telling.
+        if event.eta_seconds and event.done > 0.1 * event.total:
             self.message += f", about {duration(event.eta_seconds)} left"
         self.measured_bytes = int(event.values.get("download_bytes", self.measured_bytes))
 
@@ -118,7 +122,7 @@ class Checking:
             health = understand(reply.result) if reply.result else None
         except ValueError:
             health = None
-        return found_of(health, reply.error or "it is no DS4D engine")
+        return found_of(health, reply.error or NO_ENGINE)
 
     def cancel(self) -> None:
         """Give it up."""

@@ -104,6 +104,7 @@ class DS4D_OT_resume(_JobOperator, bpy.types.Operator):
 
     bl_idname = "ds4d.resume"
     bl_label = "Resume"
+    bl_options = {"UNDO"}  # noqa: RUF012  # it may bring back the object that follows
     suits = staticmethod(lambda job: job.state.is_over)
     lack = "No fit has ended"
 
@@ -115,6 +116,10 @@ class DS4D_OT_resume(_JobOperator, bpy.types.Operator):
 
     def act(self, job: Job) -> None:
         session.current().queue.retry(job.id, afresh=self.afresh)
+        scene = bpy.context.scene
+        if scene.ds4d.live and job.id not in live.followers():
+            collection = bpy.context.collection or scene.collection
+            live.add_follower(job.id, job.name, collection, invented=False)
 
 
 class DS4D_OT_remove_job(_JobOperator, bpy.types.Operator):

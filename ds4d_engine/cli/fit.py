@@ -10,6 +10,7 @@ import argparse
 import dataclasses
 import signal
 import sys
+import traceback
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager, nullcontext
 from pathlib import Path
@@ -17,7 +18,7 @@ from types import FrameType
 from typing import TYPE_CHECKING, Any
 
 from ..control import Cancelled, Control, Speaker
-from ..failures import CRASH, MACHINE_ERRORS, failure_of
+from ..failures import CRASH, INTERRUPTED, MACHINE_ERRORS, failure_of
 from ..fit.files import checkpoint_path, unfinished
 from ..seam.errors import ConfigError, EngineError
 from ..seam.events import Event, Failure, Result
@@ -29,6 +30,8 @@ if TYPE_CHECKING:
     from ..fit import FitConfig, FitResult
 
 PREVIEW_SECONDS = 5.0
+EXIT_ERROR = 2
+EXIT_CODES = {CRASH: 1, INTERRUPTED: 130}
 _STOP_SIGNALS = ("SIGINT", "SIGTERM", "SIGBREAK")
 
 
@@ -113,19 +116,31 @@ def run(arguments: argparse.Namespace) -> int:
     except Cancelled:
         event, result = Result({}, {"stopped": 1.0}), None
     except (Exception, KeyboardInterrupt) as error:
-        failure = _failure(error, arguments, kept)
-        if control:
-            control.close()
-        say(failure)
-        if failure.error in MACHINE_ERRORS and failure.error != CRASH:
-            raise EngineError(failure.message) from error
-        raise
+        return _fail(error, _failure(error, arguments, kept), control, say)
     if control:
         control.close()
     say(event)
     if result is not None and arguments.progress != "json":
         print(_report(result))
     return 0
+
+
+def _fail(
+    error: BaseException, failure: Failure, control: Control | None, say: Callable[[Event], None]
+) -> int:
+    """Tell of a failure; raise it for the command line, or return the exit code."""
+    crashed = failure.error == CRASH
+    if control:
+        # Whoever hears the failure may be gone a moment later, and the process with it.
+        if crashed:
+            traceback.print_exception(error)
+        control.close(EXIT_CODES.get(failure.error, EXIT_ERROR))
+    say(failure)
+    if crashed and control:
+        return EXIT_CODES[CRASH]
+    if failure.error in MACHINE_ERRORS and not crashed:
+        raise EngineError(failure.message) from error
+    raise error
 
 
 def _fit(

@@ -40,7 +40,7 @@ class Rehearsal(NamedTuple):
     """What a fit costs on this machine."""
 
     gaussians: int  # that it starts with
-    setup_seconds: float  # of this process until its first step, libraries included
+    set_up_at: float  # processor time of this process at its first step
     step_seconds: float  # of one step with them
     step_seconds_per_gaussian: float  # that one more Gaussian adds to a step
     track_seconds: float  # to follow the subject through one frame; 0 where it is not followed
@@ -80,7 +80,7 @@ def rehearse(
     motion = motion.to(device)
     start = start_gaussians(scene, config)
     timed: list[tuple[int, float, FitState]] = []
-    setup_seconds = 0.0
+    set_up_at = 0.0
     for part in (1, 2):
         some = _thinned(start, part)
         state = first_state(scene, config, motion, some)
@@ -89,14 +89,14 @@ def rehearse(
         losses = Losses(scene, state, config, guidance)
         if not timed:
             # processor time: waiting for others is not setting up
-            setup_seconds = time.process_time()
+            set_up_at = time.process_time()
         timed.append((len(some.means), _step_seconds(losses, seconds), state))
     (many, slow, state), (few, fast, _) = timed
     per_gaussian = max(slow - fast, 0.0) / max(many - few, 1)
     per_row, beside = _sizes(state)
     names = state.parameters
     baked = 10 + ("motion_fade" in names) + 3 * ("motion_colors" in names)
-    return Rehearsal(many, setup_seconds, slow, per_gaussian, track_seconds, per_row, beside, baked)
+    return Rehearsal(many, set_up_at, slow, per_gaussian, track_seconds, per_row, beside, baked)
 
 
 def _undisturbed(config: FitConfig, frame_count: int, gaussians: int) -> FitConfig:

@@ -30,9 +30,9 @@ def written(folder: Path, name: str, clip: Asset) -> str:
     return str(path)
 
 
-def shown(path: str, shows: str = "1", job: str = "job") -> Upload:
+def shown(path: str, shows: str = "1", *, passing: bool = False) -> Upload:
     """Upload a file to the end; return the upload."""
-    upload = Upload(Wanted(job, path, shows))
+    upload = Upload(Wanted("job", path, shows, passing))
     end = time.monotonic() + 20
     while not upload.done:
         assert time.monotonic() < end
@@ -70,6 +70,53 @@ def test_a_follower_shows_each_file_as_an_import_does(
         seen, frame = played(target), clip.frame(2)
         assert np.allclose(seen["position"], frame.means, atol=1e-5)
         assert np.allclose(seen["opacity"], frame.opacities, atol=1e-6)
+
+
+def test_previews_that_follow_each_other_are_written_into_the_same_clouds(
+    target: bpy.types.Object, tmp_path: Path
+) -> None:
+    kept: list[bpy.types.PointCloud] = []
+    for number, (static, dynamic) in enumerate(((900, 800), (905, 790), (880, 810))):
+        clip = asset(static, dynamic, frames=5, opacities=True)
+        shown(written(tmp_path, "clip", clip), str(number), passing=True)
+        kept.append(target.data)
+        bpy.context.scene.frame_set(clip.frame_start + 2)
+        seen, frame = played(target), clip.frame(2)
+        visible = seen["scale"].min(axis=1) > 0
+        assert visible.sum() == static + dynamic
+        assert np.allclose(seen["position"][visible], frame.means, atol=1e-5)
+        assert np.allclose(seen["opacity"][visible], frame.opacities, atol=1e-6)
+        assert not seen["opacity"][~visible].any()
+    assert len(set(kept)) == 1 and target[live.SHOWS_KEY] == "2"
+
+
+@pytest.mark.parametrize(
+    "clip",
+    [asset(900, 3000), asset(0, 800), asset(900, 800, frames=9), asset(900, 800, bases=3)],
+    ids=["more splats", "nothing still", "more frames", "more colours"],
+)
+def test_a_preview_that_does_not_fit_gets_clouds_of_its_own(
+    target: bpy.types.Object, tmp_path: Path, clip: Asset
+) -> None:
+    shown(written(tmp_path, "first", asset(900, 800)), "1", passing=True)
+    before = target.data.as_pointer()
+    shown(written(tmp_path, "clip", clip), "2", passing=True)
+    assert target.data.as_pointer() != before
+    bpy.context.scene.frame_set(clip.frame_start)
+    seen = played(target)
+    visible = seen["scale"].min(axis=1) > 0
+    assert np.allclose(seen["position"][visible], clip.frame(0).means, atol=1e-6)
+
+
+def test_the_asset_itself_takes_no_more_room_than_it_needs(
+    target: bpy.types.Object, tmp_path: Path
+) -> None:
+    path = written(tmp_path, "clip", asset(900, 801))
+    shown(path, "1", passing=True)
+    assert len(target.data.points) > 801
+    shown(path, "2")
+    assert len(target.data.points) == 801 and len(static_child(target).data.points) == 900
+    assert len(bpy.data.pointclouds) == 2
 
 
 @pytest.mark.parametrize(("static", "dynamic"), [(12, 0), (0, 12), (6, 6)])
@@ -190,22 +237,24 @@ def test_all_objects_of_a_job_follow_it_and_others_do_not(
     assert len(other.data.points) == 0
 
 
-def test_no_step_holds_the_main_thread_at_fifty_thousand_gaussians(
-    target: bpy.types.Object, tmp_path: Path
+@pytest.mark.parametrize(("count", "passing"), [(50_000, False), (20_000, True)])
+def test_no_step_holds_the_main_thread(
+    target: bpy.types.Object, tmp_path: Path, count: int, passing: bool
 ) -> None:
     times: list[float] = []
-    for number in range(3):
-        clip = asset(25_000, 25_000 + number, frames=16)
-        upload = Upload(Wanted("job", written(tmp_path, str(number), clip), str(number)))
+    for number in range(4):
+        clip = asset(count // 2, count // 2 - number, frames=16)
+        path = written(tmp_path, str(number), clip)
+        upload = Upload(Wanted("job", path, str(number), passing))
         while not upload.done:
             begun = time.perf_counter()
             upload.step()
             times.append(time.perf_counter() - begun)
             time.sleep(0.01)
-        assert len(target.data.points) == 25_000 + number
+        assert len(target.data.points) >= count // 2 - number
     times.sort()
-    print(f"longest step {times[-1] * 1e3:.1f} ms, next {times[-2] * 1e3:.1f} ms")
-    assert times[-2] < LONGEST_SECONDS  # one may have met another process
+    print(f"{count} splats: longest steps {times[-1] * 1e3:.1f} and {times[-3] * 1e3:.1f} ms")
+    assert times[-3] < LONGEST_SECONDS  # two may have met another process
 
 
 def test_values_arrive_whole(target: bpy.types.Object, tmp_path: Path) -> None:

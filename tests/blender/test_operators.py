@@ -24,6 +24,7 @@ from ds4d_engine.seam import Asset, write_asset
 from tests.blender.fake_engines import fake_engine
 from tests.blender.observe import played
 from tests.blender.pictures import write_clip
+from tests.blender.recording import Recording
 from tests.blender.synthetic import asset
 from tests.blender.waiting import until
 
@@ -32,7 +33,7 @@ NEEDS_JOB = ("pause", "go_on", "cancel", "end_now", "resume", "remove_job", "mov
 NEEDS_SPLATS = ("reimport", "bind_time", "set_drawing", "setup_render")
 UNDOABLE = {
     *("import_asset", "reimport", "fit", "import_result", "select_result", "stop_following"),
-    *("bind_time", "set_drawing", "setup_render"),
+    *("bind_time", "set_drawing", "setup_render", "resume"),
 }
 
 
@@ -179,6 +180,15 @@ def test_jobs_are_steered_from_python(now: Session, clip: Path) -> None:
     wait(now, lambda: second.state is State.RUNNING)
 
 
+def test_a_job_that_is_tried_again_is_seen_again(now: Session, clip: Path) -> None:
+    job = started(now, clip)
+    bpy.ops.ds4d.cancel()
+    wait(now, lambda: not live.followers())
+    bpy.ops.ds4d.resume()
+    wait(now, lambda: job.state is State.RUNNING)
+    assert list(live.followers()) == [job.id]
+
+
 def test_an_unknown_job_is_refused(now: Session, clip: Path) -> None:
     started(now, clip)
     assert "No fit is running" in refusal(lambda: bpy.ops.ds4d.cancel(job="unknown"))
@@ -191,6 +201,10 @@ def test_the_log_is_shown_to_its_last_lines(now: Session, clip: Path) -> None:
     lines = job_operators.log_end(job)
     assert len(lines) == job_operators.LOG_LINES and lines[-1].startswith("line 4999")
     assert bpy.ops.ds4d.show_log(job=job.id) == {"FINISHED"}
+    operator, layout = job_operators.DS4D_OT_show_log, Recording()
+    popup = type("Popup", (), {"layout": layout, "job": job.id, "suits": operator.suits})
+    operator.draw(popup(), bpy.context)
+    assert layout.lines == [*lines, "<Open the Folder>"]
     Path(job.log).unlink()
     assert job_operators.log_end(job) == []
 

@@ -7,6 +7,7 @@ Texts are in snapshots/; with DS4D_WRITE_SNAPSHOTS=1 they are written anew.
 from __future__ import annotations
 
 import os
+import shlex
 import socket
 import subprocess
 import sys
@@ -190,6 +191,25 @@ def test_a_check_tells_how_an_existing_engine_is(
     assert desk._desk.checking is None
 
 
+@pytest.mark.parametrize("kind", ["EXISTING", "REMOTE"])
+def test_a_real_engine_passes_its_check(
+    settings: Any, repository: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, kind: str
+) -> None:
+    monkeypatch.setenv("FAKE_SSH_HOME", str(tmp_path))
+    own = repository / ".nox" / "engine" / "bin" / "python"
+    python = os.environ.get("DS4D_ENGINE_PYTHON", str(own))
+    if not os.path.isfile(python):
+        pytest.skip("needs an engine: set DS4D_ENGINE_PYTHON, or run `nox -s tests_engine`")
+    stand_in = Path(__file__).parent / "fake_engines" / "ssh.py"
+    settings.kind, settings.python, settings.remote_python = kind, python, python
+    settings.remote_prefix = shlex.join([sys.executable, str(stand_in), "box"])
+    assert bpy.ops.ds4d.check_engine() == {"FINISHED"}
+    until(lambda: desk.step() and engine_state().kind is not Kind.CHECKING, 120)
+    state = engine_state()
+    assert state.kind is Kind.READY, state.sentence
+    assert state.sentence.startswith("The engine is ready. Fits ")
+
+
 def test_the_state_costs_a_drawing_next_to_nothing(settings: Any, tmp_path: Path) -> None:
     settings.kind, settings.python = "EXISTING", program(tmp_path, GOOD)
     engine_state()
@@ -247,6 +267,15 @@ def test_from_nothing_to_ready_and_to_nothing_again(
     assert engine_state().kind is Kind.READY, engine_state().sentence
     assert longest < 0.1
     assert chosen_engine().python.startswith(str(tmp_path / "user" / "engine"))
+    assert bpy.ops.ds4d.check_engine() == {"FINISHED"}
+    until(lambda: desk.step() and engine_state().kind is Kind.READY)
+    main = next((tmp_path / "user/engine").rglob("ds4d_engine/__main__.py"))
+    text = main.read_text()
+    main.write_text("raise SystemExit(3)")
+    assert bpy.ops.ds4d.check_engine() == {"FINISHED"}
+    until(lambda: desk.step() and engine_state().kind is Kind.BROKEN)
+    assert "press Repair" in engine_state().sentence
+    main.write_text(text)  # a check that passes puts it right
     assert bpy.ops.ds4d.check_engine() == {"FINISHED"}
     until(lambda: desk.step() and engine_state().kind is Kind.READY)
     assert bpy.ops.ds4d.remove_engine() == {"FINISHED"}

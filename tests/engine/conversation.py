@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import os
 import queue
 import subprocess
 import sys
@@ -30,18 +31,19 @@ SMALL = ("gaussians=60", "max_gaussians=80", "threads=1", "feature_views=2")
 class Conversation:
     """Speaks with one process."""
 
-    def __init__(self, words: list[str], log: Path) -> None:
+    def __init__(self, program: Sequence[str], words: Sequence[str], log: Path) -> None:
         self.log = log
         self.events: list[Event] = []
         self._lines: queue.Queue[str | None] = queue.Queue()
         with log.open("wb") as stderr:
             self.process = subprocess.Popen(
-                [sys.executable, "-m", "ds4d_engine", *words],
+                [sys.executable, *program, *words],
                 stdin=subprocess.PIPE,
                 stdout=subprocess.PIPE,
                 stderr=stderr,
                 text=True,
                 cwd=REPOSITORY,
+                env={**os.environ, "PYTHONPATH": str(REPOSITORY)},
             )
         threading.Thread(target=self._read, daemon=True).start()
 
@@ -82,12 +84,17 @@ class Conversation:
 
 @contextmanager
 def conversation(
-    folder: Path, output: Path, settings: Sequence[str], words: Sequence[str] = ()
+    folder: Path,
+    output: Path,
+    settings: Sequence[str],
+    words: Sequence[str] = (),
+    *,
+    program: Sequence[str] = ("-m", "ds4d_engine"),
 ) -> Iterator[Conversation]:
     """Start a fit of a dataset with settings KEY=VALUE, and end it, whatever the test did."""
     fit = ["fit", str(folder), "-o", str(output), "--preset", "draft", "--control"]
     fit += ["--progress", "json", *words, "--set", *settings]
-    talk = Conversation(fit, output.with_suffix(".log"))
+    talk = Conversation(program, fit, output.with_suffix(".log"))
     try:
         yield talk
     finally:

@@ -105,7 +105,7 @@ def test_abandoned_it_is_gone_within_ten_seconds_with_asset_and_checkpoint(
 
 
 def test_memory_that_runs_out_is_one_sentence(folder: Path, output: Path) -> None:
-    count = 20_000_000_000
+    count = 10**15  # more than any address space
     huge = (f"gaussians={count}", f"max_gaussians={count}", "init=random")
     with conversation(folder, output, huge) as talk:
         talk.say(Do.START)
@@ -114,6 +114,37 @@ def test_memory_that_runs_out_is_one_sentence(folder: Path, output: Path) -> Non
     assert failure.error == "OutOfMemory" and not failure.resumable
     assert talk.process.returncode == 2
     assert talk.log.read_text().count("\n") == 1, "one line, no traceback"
+
+
+def test_a_crash_is_told_and_its_traceback_is_in_the_log(folder: Path, output: Path) -> None:
+    broken = output.parent / "broken.py"
+    broken.write_text(
+        "import sys\n"
+        "from ds4d_engine.cli import main\n"
+        "from ds4d_engine.fit import schedule\n"
+        "schedule.Clock.done = property(lambda self: 1 / 0)\n"
+        "sys.exit(main(sys.argv[1:]))\n"
+    )
+    with conversation(folder, output, LONG, program=[str(broken)]) as talk:
+        talk.say(Do.START)
+        failure = talk.end()
+    assert isinstance(failure, Failure) and failure.error == "Crash"
+    assert "(ZeroDivisionError: division by zero)" in failure.message
+    assert talk.process.returncode == 1
+    assert "Traceback" in talk.log.read_text()
+
+
+def test_a_request_to_terminate_ends_a_paused_run_as_a_cancel_does(
+    folder: Path, output: Path
+) -> None:
+    with conversation(folder, output, LONG) as talk:
+        talk.say(Do.START)
+        talk.hear(fitting)
+        talk.say(Do.PAUSE)
+        talk.hear(is_paused)
+        talk.process.terminate()
+        result = talk.end()
+    assert isinstance(result, Result) and result.values["stopped"] == 1
 
 
 def test_options_that_do_not_fit_are_told(folder: Path, output: Path) -> None:

@@ -58,6 +58,7 @@ def test_a_full_disk_is_named_although_the_writer_hides_it(tmp_path: Path) -> No
     assert isinstance(error, AssetError)
     failure = failure_of(error)
     assert failure.error == "DiskFull" and "free some space" in failure.message
+    assert str(tmp_path / "a.ds4d") in failure.message, "which disk, the path says"
 
 
 def test_a_full_disk_is_found_under_an_engine_error() -> None:
