@@ -32,6 +32,9 @@ START_KEY = "ds4d_frame_start"
 # Points too many that a passing preview may have; every one of them costs drawing time.
 _MOST_ROOM = 5_000
 
+# What a preview of the engine has at most: once it is reached, no room is needed.
+_MOST_SHOWN = 20_000
+
 Clouds = dict[Part, bpy.types.PointCloud]
 
 
@@ -170,7 +173,8 @@ def static_child(target: bpy.types.Object) -> bpy.types.Object | None:
 def _room(count: int) -> int:
     """Return for how many splats a cloud is made that will hold about so many."""
     step = max(1 << count.bit_length() >> 3, 64)  # a quarter more at most, where there are many
-    return -(-count // step) * step
+    room = -(-count // step) * step
+    return min(room, _MOST_SHOWN) if count <= _MOST_SHOWN else room
 
 
 def _exchange(
