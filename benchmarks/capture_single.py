@@ -36,7 +36,7 @@ sys.path.insert(0, str(ROOT))
 
 from benchmarks.capture_gltf import SAMPLES, light, show  # noqa: E402
 from ds4d_blender.capture_settings import changed, render_settings  # noqa: E402
-from ds4d_blender.gltf_import import ImportedClip, import_gltf  # noqa: E402
+from ds4d_blender.gltf_import import import_gltf  # noqa: E402
 from ds4d_blender.seam import events  # noqa: E402
 from ds4d_blender.time_sampling import FrameSpan, set_frame, visible_vertices  # noqa: E402
 
@@ -100,7 +100,7 @@ def shots(part: str) -> Iterator[Shot]:
 class Stand:
     """An imported clip under a camera that can walk around it."""
 
-    def __init__(self, recipe: Recipe) -> None:
+    def __init__(self, recipe: Recipe, frames: int = FRAMES) -> None:
         bpy.ops.wm.read_factory_settings(use_empty=True)
         self.scene = bpy.context.scene
         self.recipe = recipe
@@ -110,7 +110,7 @@ class Stand:
         light(self.scene)
         self.scene.objects["sun"].rotation_euler.z += math.radians(recipe.azimuth)
         self.scene.cycles.max_bounces = 12
-        self.frames = _times(clip)
+        self.frames = FrameSpan(clip.start, clip.end, loop=True).frames(frames)
         self.low, self.high = _box(self.scene, self.frames)
         self.unit = float((self.high - self.low).max()) / LONGEST_SIDE
         lens = bpy.data.cameras.new("camera")
@@ -187,10 +187,6 @@ def _describe(name: str, folder: Path, options: argparse.Namespace) -> None:
         "blender": bpy.app.version_string,
     }
     (folder / "clip.json").write_text(json.dumps(document, indent=2) + "\n")
-
-
-def _times(clip: ImportedClip) -> np.ndarray:
-    return FrameSpan(clip.start, clip.end, loop=True).frames(FRAMES)
 
 
 def _box(scene: bpy.types.Scene, frames: np.ndarray) -> tuple[np.ndarray, np.ndarray]:

@@ -102,8 +102,10 @@ def _motion(asset: Asset) -> Iterator[Layer]:
 
     for frame in range(asset.frame_count):
         yield layer(f"pos_{frame}", "FLOAT_VECTOR", motion.means[frame])
-        yield layer(f"rot_{frame}", "QUATERNION", _unit(motion.quats[frame]))
-        yield layer(f"scl_{frame}", "FLOAT_VECTOR", motion.scales[frame])
+        if motion.quats is not None:
+            yield layer(f"rot_{frame}", "QUATERNION", _unit(motion.quats[frame]))
+        if motion.scales is not None:
+            yield layer(f"scl_{frame}", "FLOAT_VECTOR", motion.scales[frame])
         if motion.opacities is not None:
             yield layer(f"opa_{frame}", "FLOAT", motion.opacities[frame])
         if motion.sh0 is not None:

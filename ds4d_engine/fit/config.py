@@ -4,10 +4,13 @@
 from __future__ import annotations
 
 import dataclasses
+import math
 from dataclasses import dataclass, field
 from typing import Any, Literal, Self
 
 from ..seam.errors import ConfigError
+
+LEAST_TURN, MOST_TURN = 90, 3600  # degrees
 
 
 def _setting(default: Any, help: str, choices: tuple[str, ...] | None = None) -> Any:
@@ -81,6 +84,11 @@ class FitConfig:
     )
     back: Literal["auto", "rim", "mirror"] = _setting(
         "auto", "colours of a side that no camera sees (inflate)", ("auto", "rim", "mirror")
+    )
+    turn: str = _setting(
+        "auto",
+        "by how many degrees the subject turns about an upright axis, either way: auto finds out, "
+        "off looks for nothing (nodes)",
     )
     likeness: float = _setting(
         0.5, "weight of features against distance among rigid neighbours (ds4d)"
@@ -173,6 +181,7 @@ class FitConfig:
         if self.input_share >= 1:
             raise ConfigError("input_share must be below 1; leave views out to see the clip alone.")
         self._check_priors()
+        self._check_turn()
 
     def _check_priors(self) -> None:
         """Refuse weights that nothing uses, and losses that need weights and have none."""
@@ -190,6 +199,25 @@ class FitConfig:
             raise ConfigError(
                 "lpips_weight needs lpips_weights: the file that docs/priors.md says how to make."
             )
+
+    @property
+    def turn_degrees(self) -> float | None:
+        """By how much the subject is said to turn; None: nobody knows."""
+        return None if self.turn in ("auto", "off") else float(self.turn)
+
+    def _check_turn(self) -> None:
+        try:
+            degrees = self.turn_degrees
+        except ValueError:
+            degrees = math.nan
+        if degrees is None:
+            return
+        if not LEAST_TURN <= degrees <= MOST_TURN:
+            raise ConfigError(
+                f"turn must be auto, off, or {LEAST_TURN} to {MOST_TURN} degrees, not {self.turn}."
+            )
+        if self.motion != "nodes":
+            raise ConfigError(f"turn={self.turn} is for a clip of one camera; leave it out.")
 
     @classmethod
     def preset_named(cls, name: str, source: str = "dataset") -> Self:

@@ -56,8 +56,8 @@ def export_asset(
         dynamic=_select(canonical, ~still),
         motion=BakedMotion(
             means=np.stack([frame[0] for frame in baked]),
-            quats=np.stack([frame[1] for frame in baked]),
-            scales=np.stack([frame[2] for frame in baked]),
+            quats=unless_constant(np.stack([frame[1] for frame in baked])),
+            scales=unless_constant(np.stack([frame[2] for frame in baked])),
             opacities=np.stack([frame[4] for frame in baked]) if fading else None,
             sh0=np.stack([frame[3] for frame in baked]) if colored else None,
         ),
@@ -68,6 +68,11 @@ def export_asset(
         blend=scene.blend,
         provenance=provenance,
     )
+
+
+def unless_constant(values: np.ndarray) -> np.ndarray | None:
+    """Return values [T, ...], or None where they are the same at all times."""
+    return None if (values == values[:1]).all() else values
 
 
 def _placed(splats: Splats, scene: Scene, moving: Tensor) -> tuple[np.ndarray, ...]:

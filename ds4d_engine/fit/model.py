@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -20,8 +21,11 @@ from ..priors.extractors import build_extractor
 from ..sampling import TokenSampler, sample_scores, visible_views
 from ..seam.errors import DatasetError
 from ..seam.events import Listener
-from ..single.key_frame import choose_key_frame
+from ..single.key_frame import candidate_frames, choose_key_frame
+from ..single.limb_paths import LimbPaths, limbs_of_clip, passing_limbs
+from ..single.limb_tracks import follow_along_limbs
 from ..single.tracks import Tracks, track_pixels
+from ..single.turn_search import find_turn
 from .checkpoint import FitState
 from .config import FitConfig
 from .hull import subject_bounds
@@ -40,8 +44,8 @@ def normalised_scene(dataset: Dataset, config: FitConfig, device: torch.device) 
         )
     if dataset.source == "clip":
         # its cameras stand around the origin, its subject in the unit ball
-        key = choose_key_frame(dataset.images[0]) if config.motion == "nodes" else None
-        return build_scene(dataset, config.blend, np.zeros(3), 1.0, device, key)
+        key, limbs = _key_frame(dataset.images[0]) if config.motion == "nodes" else (None, None)
+        return build_scene(dataset, config.blend, np.zeros(3), 1.0, device, key, limbs)
     center, radius = scene_bounds(dataset)
     scene = build_scene(dataset, config.blend, center, radius, device)
     if not dataset.has_alpha:
@@ -50,6 +54,24 @@ def normalised_scene(dataset: Dataset, config: FitConfig, device: torch.device) 
     if bounds is None:
         return scene
     return build_scene(dataset, config.blend, *bounds, device)
+
+
+def with_turn(scene: Scene, config: FitConfig, listener: Listener) -> Scene:
+    """Return a clip's scene with how its subject turns, where it does."""
+    wanted = config.motion == "nodes" and config.turn != "off"
+    if not wanted or not scene.has_alpha or len(scene.views) > 1:
+        return scene
+    camera, degrees = scene.views[0].camera, config.turn_degrees
+    turn = find_turn(scene.pictures[0], camera, scene.middle, degrees, listener)
+    limbs = scene.limbs if turn is None else None  # carved with the rest
+    return dataclasses.replace(scene, turn=turn, limbs=limbs)
+
+
+def _key_frame(pictures: np.ndarray) -> tuple[int, LimbPaths | None]:
+    """Return the key frame of a clip, and the limbs of it where limbs pass each other."""
+    paths = passing_limbs(limbs_of_clip(pictures), candidate_frames(len(pictures)))
+    key = choose_key_frame(pictures, [*paths])
+    return key, paths.get(key)
 
 
 def clip_features(
@@ -107,7 +129,8 @@ def build_motion_model(
         }
     elif config.motion == "nodes":
         settings = {
-            "tracks": tracks or track_pixels(scene.pictures[0], scene.middle, listener),
+            "tracks": tracks or _tracks(scene, listener),
+            "turn": scene.turn,
             "nodes": config.nodes,
             "color_knots": config.color_knots or max(4, scene.frame_count // 4),
             "reference": config.reference,
@@ -120,6 +143,11 @@ def build_motion_model(
     else:
         settings = {"reference": config.reference, "fuse": config.fuse}
     return build_motion(config.motion, clip, **settings)
+
+
+def _tracks(scene: Scene, listener: Listener) -> Tracks:
+    tracks = track_pixels(scene.pictures[0], scene.middle, listener)
+    return follow_along_limbs(tracks, scene.limbs, scene.middle) if scene.limbs else tracks
 
 
 def refresh_motion(

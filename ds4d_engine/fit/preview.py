@@ -16,6 +16,7 @@ from ..data import Dataset
 from ..seam.asset import Asset, Gaussians, Motion
 from ..spherical_harmonics import SH_C0
 from .config import FitConfig
+from .export import unless_constant
 from .moment import Moment
 from .scene import Scene
 from .splats import Splats, activate, composite, render_view
@@ -92,17 +93,28 @@ class _Shown(NamedTuple):
 
 def _asset(dataset: Dataset, scene: Scene, shown: _Shown, told: dict[str, Any]) -> Asset:
     baked, times = shown.baked, _times(scene, len(shown.baked))
+    middle = len(baked) // 2
     means = np.stack([_array(splats.means) for splats in baked]) * scene.radius + scene.center
+    scales = np.stack([_array(splats.scales) for splats in baked]) * np.float32(scene.radius)
+    quats = np.stack([_array(splats.quats) for splats in baked])
+    dynamic = Gaussians(
+        means=means[middle],
+        quats=quats[middle],
+        scales=scales[middle],
+        opacities=_array(baked[middle].opacities),
+        sh0=_array(baked[middle].sh0),
+        shN=shown.shN,
+        dynamic_scores=np.ones(len(shown.shN), np.float32),
+    )
     moved = Motion(
         means=means.astype(np.float32),
-        quats=np.stack([_array(splats.quats) for splats in baked]),
-        scales=np.stack([_array(splats.scales) for splats in baked]) * np.float32(scene.radius),
+        quats=unless_constant(quats),
+        scales=unless_constant(scales),
         opacities=np.stack([_array(splats.opacities) for splats in baked])
         if shown.colored
         else None,
         sh0=np.stack([_array(splats.sh0) for splats in baked]) if shown.colored else None,
     )
-    dynamic = _canonical(baked[len(baked) // 2], moved, shown.shN)
     span = max(dataset.frame_count - 1, 1)
     return Asset(
         static=_none_of(dynamic),
@@ -175,20 +187,6 @@ def _select(splats: Splats, chosen: Tensor, growth: float) -> Splats:
         splats.scales[chosen] * growth,
         splats.opacities[chosen],
         splats.sh0[chosen],
-    )
-
-
-def _canonical(splats: Splats, motion: Motion, shN: NDArray[np.float32]) -> Gaussians:
-    """Return what the motion begins from: its own middle frame."""
-    middle = len(motion.means) // 2
-    return Gaussians(
-        means=motion.means[middle],
-        quats=motion.quats[middle],
-        scales=motion.scales[middle],
-        opacities=_array(splats.opacities),
-        sh0=_array(splats.sh0),
-        shN=shN,
-        dynamic_scores=np.ones(len(shN), np.float32),
     )
 
 

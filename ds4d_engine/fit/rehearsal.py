@@ -95,6 +95,7 @@ def rehearse(
     per_gaussian = max(slow - fast, 0.0) / max(many - few, 1)
     per_row, beside = _sizes(state)
     names = state.parameters
+    # an upper bound: what turns out constant is stored once
     baked = 10 + ("motion_fade" in names) + 3 * ("motion_colors" in names)
     return Rehearsal(many, set_up_at, slow, per_gaussian, track_seconds, per_row, beside, baked)
 

@@ -14,6 +14,8 @@ from torch import Tensor
 from ..data import Dataset
 from ..photometric import decode_srgb, encode_srgb
 from ..seam.cameras import Camera
+from ..single.limb_paths import LimbPaths
+from ..single.turn import Turn
 
 
 @dataclass(frozen=True, eq=False)
@@ -56,6 +58,8 @@ class Scene:
     middle: int  # index of the frame the canonical Gaussians belong to
     generated: np.ndarray  # bool [V], pictures that a model made up
     is_clip: bool  # one clip, with or without generated views: its camera looks at the origin
+    limbs: LimbPaths | None  # of the middle frame of a clip whose limbs pass each other
+    turn: Turn | None = None  # how the subject of a clip turns, if it does
 
     @property
     def frame_count(self) -> int:
@@ -85,10 +89,11 @@ def build_scene(
     radius: float,
     device: torch.device,
     middle: int | None = None,
+    limbs: LimbPaths | None = None,
 ) -> Scene:
     """Return the training part of a dataset in the world normalised by `center` and `radius`.
 
-    `middle` is the canonical frame, by default half-way.
+    `middle` is the canonical frame, by default half-way; `limbs` are those of that frame.
     """
     views = []
     for index in dataset.train:
@@ -115,6 +120,7 @@ def build_scene(
         middle=dataset.frame_count // 2 if middle is None else middle,
         generated=dataset.generated[dataset.train],
         is_clip=dataset.source == "clip",
+        limbs=limbs,
     )
 
 

@@ -18,7 +18,9 @@ from ..priors.point_files import MESH_SUFFIXES, sample_file
 from ..sampling import project
 from ..seam.errors import ConfigError, DatasetError
 from ..seam.events import Listener, Stage, silent
+from ..single.carved_surface import carved_surface
 from ..single.guess import guess_surface
+from ..single.layers import layers_of
 from .config import FitConfig
 from .hull import hull_surface, sample_picture, splat_sigma
 from .scene import Scene
@@ -64,14 +66,21 @@ def start_gaussians(scene: Scene, config: FitConfig, listener: Listener = silent
 
 
 def _start_inflated(scene: Scene, config: FitConfig) -> Start:
-    """Close a surface around the silhouette of the first view's canonical frame."""
+    """Close a surface around the canonical frame's silhouette, or carve it where it turns."""
     view = scene.views[0]
     picture = scene.pictures[0][scene.middle]
-    surface = guess_surface(
+    surface = None
+    if scene.turn:
+        pictures, most = scene.pictures[0], config.gaussians
+        surface = carved_surface(pictures, view.camera, scene.turn, scene.middle, most=most)
+    size = picture.shape[:2]
+    layers = layers_of(scene.limbs, scene.middle, size) if scene.limbs else None
+    surface = surface or guess_surface(
         picture,
         view.camera,
         thickness=config.thickness,
         back=config.back,
+        layers=layers,
         most=config.gaussians,
     )
     points = torch.from_numpy(surface.points).to(scene.device)

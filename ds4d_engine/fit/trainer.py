@@ -44,6 +44,7 @@ from .model import (
     pixels_per_unit,
     refresh_motion,
     repeat_refresh,
+    with_turn,
 )
 from .moment import Moment, Visitor
 from .observed import observed_gaussians
@@ -98,7 +99,7 @@ def fit(
     device = fit_device(config)
     if device.type == "cpu":
         warm_up(listener)
-    scene = normalised_scene(dataset, config, device)
+    scene = with_turn(normalised_scene(dataset, config, device), config, listener)
     guidance = Guidance(scene, config, allow_download, listener)
     start = start_gaussians(scene, config, listener)
     if not resume:
@@ -152,6 +153,8 @@ def first_state(scene: Scene, config: FitConfig, motion: Motion, start: Start) -
     """Return the state of a fit before its first step."""
     parameters = create_parameters(start, config, motion)
     groups = motion.network_groups()
+    # new Gaussians hang on nodes; where a subject turns, the carved shape has all its sides
+    reveals = config.motion == "nodes" and scene.turn is None
     views = GeneratedViews(scene, config).to(scene.device)
     return FitState(
         parameters=parameters,
@@ -159,7 +162,7 @@ def first_state(scene: Scene, config: FitConfig, motion: Motion, start: Start) -
         motion=motion,
         network_optimizer=torch.optim.Adam(groups, eps=1e-15, fused=True) if groups else None,
         densifier=Densifier(config),
-        revealer=Revealer(config),
+        revealer=Revealer(config if reveals else config.replace(reveal_times=0)),
         views=views,
         pose_optimizer=views.optimizer(),
         rng=np.random.default_rng(config.seed),
@@ -265,7 +268,8 @@ def _provenance(
 def _summary(state: FitState, scene: Scene, config: FitConfig, stopped: bool) -> dict[str, Any]:
     gate = state.parameters.get("motion_gate")
     count = len(state.parameters["means"])
-    return {
+    turned = {} if scene.turn is None else {"turn_degrees": round(scene.turn.degrees, 1)}
+    return turned | {
         "engine_version": __version__,
         "steps": state.step,
         "seconds": round(state.elapsed, 1),

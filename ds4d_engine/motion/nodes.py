@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, ClassVar
 
 import numpy as np
@@ -21,14 +21,16 @@ from torch import Tensor, nn
 from ..dsfd import Reference, decouple
 from ..sampling import TokenSampler, project
 from ..seam.errors import ConfigError
-from ..seam.events import Listener, Stage, silent
+from ..seam.events import Listener, silent
 from ..single.node_graph import EDGES_PER_NODE, NODES_PER_POINT, build_graph
 from ..single.tracks import Tracks
+from ..single.turn import Turn
 from ..tssf import TSSF, Fuse
 from . import Clip, Deltas, Motion
 from .ds4d import token_signatures
 from .gate import close_still_gates
 from .knots import contract
+from .lift import begin_on_tracks, lift_tracks
 from .skinning import skin
 from .spline import bspline_basis
 
@@ -48,6 +50,8 @@ would slowly take on whatever the surface in front of it lacks.
 """
 PRIORS_EVERY = 2
 """Steps from one evaluation of the priors to the next: they cost as much as drawing."""
+TRACKED_TURN = math.radians(45)
+"""How far a subject may have turned that tracks from the key frame are believed."""
 SAMPLES = 1500
 """Gaussians a step looks at for each prior."""
 
@@ -89,12 +93,14 @@ class NodeMotion(Motion):
         fuse: Fuse = "da",
         gate_pixels: float = 0.15,
         learning_rate: float = 2e-3,
+        turn: Turn | None = None,
         priors: NodePriors = NodePriors(),
     ) -> None:
         """Set up `nodes` nodes that rest until `start` places them.
 
         `tracks` are those of the features' first view; `color_knots` is the number of control
-        points, at least 4, of a Gaussian's colour and opacity over the clip.
+        points, at least 4, of a Gaussian's colour and opacity over the clip. A subject that
+        turns as a whole moves with `turn`; nodes then say what differs from that.
         """
         super().__init__()
         assert clip.features is not None
@@ -103,7 +109,8 @@ class NodeMotion(Motion):
         self.priors, self.learning_rate, self.gate_pixels = priors, learning_rate, gate_pixels
         self.color_knots = color_knots
         self.middle, self.times = clip.middle, np.asarray(clip.times)
-        self.features, self.tracks = clip.features, tracks
+        self.features, self.turn = clip.features, turn
+        self.tracks = tracks if turn is None else _near_key(tracks, turn)
         self.camera = clip.features.cameras[0]
         decoupled = decouple(clip.features.tokens, clip.middle, reference)
         scores = decoupled.scores.mean(0)[:, None]
@@ -115,8 +122,7 @@ class NodeMotion(Motion):
         self.register_buffer("node_means", torch.zeros(nodes, 3))
         self.register_buffer("asked", torch.zeros((), dtype=torch.int64))
         self.register_buffer("near_nodes", torch.zeros(nodes, EDGES_PER_NODE, dtype=torch.int64))
-        forward = torch.tensor(self.camera.viewmat[2, :3], dtype=torch.float32)
-        self.forward_axis = forward
+        self.forward_axes = self._forward_axes()
         area = self.camera.width * self.camera.height
         self.adam_epsilons = {name: value / area for name, value in FAINT_GRADIENTS.items()}
         self.camera_position = torch.tensor(self.camera.position, dtype=torch.float32)
@@ -157,7 +163,7 @@ class NodeMotion(Motion):
     def forward(self, splats: Mapping[str, Tensor], time: float) -> Deltas:
         """Carry the Gaussians with their nodes to a time in 0..1, between frames too."""
         means, gate = splats["means"], splats["motion_gate"][:, None]
-        carried = skin(means, self._table(time), splats["motion_ids"], splats["motion_weights"])
+        carried = skin(means, self.table(time), splats["motion_ids"], splats["motion_weights"])
         basis = bspline_basis(self.color_knots, time)
         changes = [now - then for now, then in zip(basis, self._colors_at_middle, strict=True)]
         deltas = Deltas(
@@ -199,7 +205,9 @@ class NodeMotion(Motion):
             self.near_nodes[:count] = torch.from_numpy(graph.near)
             parameters["motion_ids"].copy_(torch.from_numpy(graph.ids))
             parameters["motion_weights"].copy_(torch.from_numpy(graph.weights))
-        self._lift(parameters, listener)
+            if self.tracks.led:
+                begin_on_tracks(self, rows.numpy(), graph)
+        lift_tracks(self, parameters, listener)
 
     def constrain(self, parameters: Mapping[str, Tensor]) -> None:
         """Keep Gaussians round, about a pixel in size, and as deep as they began.
@@ -208,9 +216,10 @@ class NodeMotion(Motion):
         steps in every direction would let it wander.
         """
         anchor, means = parameters["motion_anchor"], parameters["means"]
-        rays = torch.nn.functional.normalize(anchor - self.camera_position, dim=-1)
-        strayed = means - anchor
-        means.copy_(anchor + strayed - (strayed * rays).sum(-1, keepdim=True) * rays)
+        if self.turn is None:  # else other frames look from elsewhere
+            rays = torch.nn.functional.normalize(anchor - self.camera_position, dim=-1)
+            strayed = means - anchor
+            means.copy_(anchor + strayed - (strayed * rays).sum(-1, keepdim=True) * rays)
         sizes = parameters["scales"]
         mean = sizes.mean(1, keepdim=True)
         low, high = math.log(0.2 * self.pixel), math.log(1.2 * self.pixel)
@@ -240,8 +249,8 @@ class NodeMotion(Motion):
         priors, frame = self.priors, self._nearest_frame(time)
         around = torch.arange(max(0, frame - 1), min(len(self.times), frame + 2))
         total = priors.rigidity * self.stretch(around)
-        total = total + priors.steadiness * self._jerk(frame)
-        total = total + priors.flatness * self._depth()
+        total = total + priors.steadiness * self.jerk(frame)
+        total = total + priors.flatness * self.depth()
         total = total + priors.tracks * self._off_track(splats, deltas.d_means, frame)
         total = total + self._surface(splats)
         assert deltas.d_opacities is not None and deltas.d_sh0 is not None
@@ -251,7 +260,7 @@ class NodeMotion(Motion):
 
     # ------------------------------------------------------------------ nodes
 
-    def _table(self, time: float) -> Tensor:
+    def table(self, time: float) -> Tensor:
         """Return every node's rotation and translation at a time as one row [M, 12]."""
         place = min(max(time, 0.0), 1.0) * (len(self.times) - 1)
         before = min(int(place), len(self.times) - 1)
@@ -262,6 +271,9 @@ class NodeMotion(Motion):
             turns = turns * (1 - part) + self.turns[before + 1] * part
         rotation = rotations(turns)
         offset = self.node_means + shifts - (rotation @ self.node_means[..., None])[..., 0]
+        if self.turn is not None:
+            matrix, carried = (torch.from_numpy(part).float() for part in self.turn.at(place))
+            rotation, offset = matrix @ rotation, offset @ matrix.T + carried
         return torch.cat([rotation.flatten(1), offset], 1)
 
     def stretch(self, frames: Tensor) -> Tensor:
@@ -277,7 +289,15 @@ class NodeMotion(Motion):
         bent = (turns[:, :, None] - neighbours).square().sum(-1).mean()
         return (gap / (rest.square().sum(-1) + (0.5 * self.pixel) ** 2)).mean() + 0.05 * bent
 
-    def _jerk(self, frame: int) -> Tensor:
+    def _forward_axes(self) -> Tensor:
+        """Return where the camera looks, as the subject sees it: [3, 1], or [T, 3, 1] in a turn."""
+        forward = self.camera.viewmat[2, :3]
+        if self.turn is not None:
+            turns = (self.turn.at(frame)[0] for frame in range(len(self.times)))
+            forward = np.stack([forward @ matrix for matrix in turns])
+        return torch.from_numpy(forward[..., None].copy()).float()
+
+    def jerk(self, frame: int) -> Tensor:
         """Return the second differences around a frame, in pixels and radians squared."""
         low, high = max(0, frame - 2), min(len(self.times), frame + 3)
         if high - low < 3:
@@ -287,17 +307,18 @@ class NodeMotion(Motion):
         twist = (turns[2:] - 2 * turns[1:-1] + turns[:-2]).square().sum(-1).mean()
         return bend / self.pixel**2 + 25 * twist
 
-    def _depth(self) -> Tensor:
+    def depth(self) -> Tensor:
         """Return motion in depth, and turning about axes in the picture plane."""
-        deep = (self.shifts @ self.forward_axis).square().mean()
-        spin = self.turns - (self.turns @ self.forward_axis)[..., None] * self.forward_axis
+        axes = self.forward_axes
+        deep = (self.shifts @ axes)[..., 0].square().mean()
+        spin = self.turns - (self.turns @ axes) * axes.transpose(-1, -2)
         return 0.01 * deep / self.pixel**2 + spin.square().mean()
 
     @torch.no_grad()
     def carry_some(self, splats: Mapping[str, Tensor], time: float) -> Tensor:
         """Return where Gaussians that `refresh` does not know yet are at a time [B, 3]."""
         ids, weights = splats["motion_ids"], splats["motion_weights"]
-        return skin(splats["means"], self._table(time), ids, weights)
+        return skin(splats["means"], self.table(time), ids, weights)
 
     @torch.no_grad()
     def adopt(
@@ -305,7 +326,7 @@ class NodeMotion(Motion):
     ) -> Tensor:
         """Return where points [B, 3] of a time lie canonically, if they move with `parents` [B]."""
         ids, weights = splats["motion_ids"][parents], splats["motion_weights"][parents]
-        mixed = (self._table(time)[ids] * weights[..., None]).sum(1)
+        mixed = (self.table(time)[ids] * weights[..., None]).sum(1)
         matrices, offsets = mixed[:, :9].view(-1, 3, 3), mixed[:, 9:]
         return torch.linalg.solve(matrices, points - offsets)
 
@@ -332,9 +353,10 @@ class NodeMotion(Motion):
             return d_means.new_zeros(())
         rows = tracked[torch.randint(len(tracked), (min(SAMPLES, len(tracked)),))]
         places = splats["means"].index_select(0, rows) + d_means.index_select(0, rows)
-        return self._track_loss(places, splats["motion_track"][rows], frame)
+        return self.track_loss(places, splats["motion_track"][rows], frame)
 
-    def _track_loss(self, places: Tensor, tracks: Tensor, frame: int) -> Tensor:
+    def track_loss(self, places: Tensor, tracks: Tensor, frame: int) -> Tensor:
+        """Return how far places [B, 3] are from where tracks [B] lead, in pixels, as trusted."""
         chosen = tracks.numpy()
         ends = torch.from_numpy(self.tracks.places[frame, chosen])
         trust = torch.from_numpy(self.tracks.confidence[frame, chosen])
@@ -359,38 +381,14 @@ class NodeMotion(Motion):
         scale = TRACK_SHARE * self.pixel / math.sqrt(len(frames))
         return np.concatenate([means, *(scale * mean)], 1).astype(np.float32)
 
-    def _lift(self, splats: Mapping[str, Tensor], listener: Listener, steps: int = 200) -> None:
-        """Find the nodes' motion that follows the tracks and stays rigid and flat."""
-        tracked = (splats["motion_track"] >= 0).nonzero()[:, 0]
-        frames = [f for f in range(len(self.times)) if f != self.middle]
-        if not len(tracked) or not frames:
-            return
-        means = splats["means"].detach()
-        optimizer = torch.optim.Adam([self.shifts, self.turns], lr=1e-2, fused=True)
-        stage = Stage(listener, "lift tracks", steps)
-        for step in range(steps):
-            optimizer.param_groups[0]["lr"] = 1e-2 * 0.05 ** (step / steps)
-            several = torch.randperm(len(self.times))[:6]
-            loss = 20 * self.stretch(several) + 0.2 * self._depth()
-            for pick in torch.randperm(len(frames))[:4].tolist():
-                frame = frames[pick]
-                rows = tracked[torch.randint(len(tracked), (min(600, len(tracked)),))]
-                table = self._table(frame / (len(self.times) - 1))
-                ids, weights = splats["motion_ids"][rows], splats["motion_weights"][rows]
-                places = skin(means[rows], table, ids, weights)
-                loss = loss + self._track_loss(places, splats["motion_track"][rows], frame)
-                loss = loss + 0.02 * self._jerk(frame)
-            optimizer.zero_grad()
-            loss.backward()
-            for parameter in (self.shifts, self.turns):
-                assert parameter.grad is not None
-                parameter.grad[self.middle] = 0  # there nodes rest
-            optimizer.step()
-            stage.update(step + 1)
-        optimizer.zero_grad()  # the fit's own optimiser must not step along the last of these
-
     def _nearest_frame(self, time: float) -> int:
         return int(np.abs(self.times - time).argmin())
+
+
+def _near_key(tracks: Tracks, turn: Turn) -> Tracks:
+    """Return tracks that nobody trusts where the subject has turned far from the key frame."""
+    near = np.abs(turn.angles) < TRACKED_TURN
+    return replace(tracks, confidence=tracks.confidence * near[:, None].astype(np.float32))
 
 
 def rotations(turns: Tensor) -> Tensor:

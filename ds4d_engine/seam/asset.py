@@ -94,22 +94,26 @@ class Asset:
         weight = frame - before
         after = before + 1 if weight else before
 
-        def mix(values: NDArray[np.float32]) -> NDArray[np.float32]:
+        def mix(
+            values: NDArray[np.float32] | None, canonical: NDArray[np.float32]
+        ) -> NDArray[np.float32]:
+            if values is None:
+                return canonical
             mixed: NDArray[np.float32] = values[before]
             if weight:
                 mixed = mixed * np.float32(1 - weight) + values[after] * np.float32(weight)
             return mixed
 
         motion, dynamic = self.motion, self.dynamic
-        quats = motion.quats[before]
-        if weight:
+        quats = dynamic.quats if motion.quats is None else motion.quats[before]
+        if weight and motion.quats is not None:
             quats = slerp(quats, motion.quats[after], weight)
         moved = Gaussians(
-            means=mix(motion.means),
+            means=mix(motion.means, dynamic.means),
             quats=quats,
-            scales=mix(motion.scales),
-            opacities=dynamic.opacities if motion.opacities is None else mix(motion.opacities),
-            sh0=dynamic.sh0 if motion.sh0 is None else mix(motion.sh0),
+            scales=mix(motion.scales, dynamic.scales),
+            opacities=mix(motion.opacities, dynamic.opacities),
+            sh0=mix(motion.sh0, dynamic.sh0),
             shN=dynamic.shN,
             dynamic_scores=dynamic.dynamic_scores,
             observed=dynamic.observed,
@@ -133,7 +137,7 @@ def write_asset(path: StrPath, asset: Asset) -> None:
         raise AssetError(f"The provenance cannot be stored as JSON: {error}.") from None
     metadata = {
         "format": FORMAT,
-        "version": "1" if asset.motion.sh0 is None else "2",
+        "version": _oldest_version(asset.motion),
         "fps": repr(float(asset.fps)),
         "frame_start": str(int(asset.frame_start)),
         "blend": asset.blend,
@@ -182,6 +186,12 @@ def _check_version(path: Path, version: str) -> None:
         )
 
 
+def _oldest_version(motion: Motion) -> str:
+    """Return the oldest version whose readers show a motion right."""
+    known = motion.sh0 is None and motion.quats is not None and motion.scales is not None
+    return "1" if known else "2"
+
+
 def _arrays(asset: Asset) -> dict[str, NDArray[Any]]:
     arrays: dict[str, NDArray[Any]] = {}
     for part, gaussians in (("static", asset.static), ("dynamic", asset.dynamic)):
@@ -192,12 +202,12 @@ def _arrays(asset: Asset) -> dict[str, NDArray[Any]]:
             del arrays[f"{part}.observed"]
     motion = asset.motion
     arrays["motion.means"] = motion.means
-    arrays["motion.quats"] = make_continuous(normalize(motion.quats), arrays["dynamic.quats"])
-    arrays["motion.scales"] = motion.scales
-    if motion.opacities is not None:
-        arrays["motion.opacities"] = motion.opacities
-    if motion.sh0 is not None:
-        arrays["motion.sh0"] = motion.sh0
+    for item in fields(motion):
+        if (values := getattr(motion, item.name)) is not None:
+            arrays[f"motion.{item.name}"] = values
+    if motion.quats is not None:
+        first = arrays["dynamic.quats"]
+        arrays["motion.quats"] = make_continuous(normalize(motion.quats), first)
     cameras = asset.cameras
     arrays["cameras.Ks"] = np.array([c.K for c in cameras], np.float64).reshape(-1, 3, 3)
     viewmats = np.array([c.viewmat for c in cameras], np.float64)
@@ -227,8 +237,8 @@ def _build(arrays: dict[str, NDArray[Any]], metadata: dict[str, str]) -> Asset:
         dynamic=_gaussians(arrays, "dynamic"),
         motion=Motion(
             arrays["motion.means"],
-            arrays["motion.quats"],
-            arrays["motion.scales"],
+            arrays.get("motion.quats"),
+            arrays.get("motion.scales"),
             arrays.get("motion.opacities"),
             arrays.get("motion.sh0"),
         ),

@@ -79,13 +79,13 @@ class Gaussians:
 class Motion:
     """Hold what T frames change of Nd dynamic Gaussians, activated, float32.
 
-    means [T,Nd,3]; quats [T,Nd,4] wxyz; scales [T,Nd,3]. opacities [T,Nd] and sh0 [T,Nd,1,3] are
-    None where every dynamic Gaussian keeps its canonical opacity or colour.
+    means [T,Nd,3]; quats [T,Nd,4] wxyz; scales [T,Nd,3]; opacities [T,Nd]; sh0 [T,Nd,1,3]. All but
+    means are None where every dynamic Gaussian keeps its canonical value throughout.
     """
 
     means: F32
-    quats: F32
-    scales: F32
+    quats: F32 | None = None
+    scales: F32 | None = None
     opacities: F32 | None = None
     sh0: F32 | None = None
 
@@ -99,12 +99,11 @@ class Motion:
             "means": (frames, count, 3),
             "quats": (frames, count, 4),
             "scales": (frames, count, 3),
+            "opacities": (frames, count),
+            "sh0": (frames, count, 1, 3),
         }
-        if self.opacities is not None:
-            expected["opacities"] = (frames, count)
-        if self.sh0 is not None:
-            expected["sh0"] = (frames, count, 1, 3)
-        _check_shapes(self, expected)
+        there = {name for name in expected if getattr(self, name) is not None}
+        _check_shapes(self, {name: expected[name] for name in expected if name in there})
 
 
 def _float32(value: Any, name: str) -> F32:

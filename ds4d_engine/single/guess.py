@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 from ..data.images import scale_down
 from ..seam.cameras import Camera
 from .inflate import half_thickness
+from .layers import Layers, depth_bounds
 from .outlook import seen_from_side
 from .surface import Surface, closed_surface
 
@@ -29,6 +30,7 @@ def guess_surface(
     *,
     thickness: float = 0.0,
     back: Back = "auto",
+    layers: Layers | None = None,
     most: int = 1 << 62,
 ) -> Surface:
     """Return a closed surface around what a picture [H, W, 4] shows, of at most `most` points.
@@ -37,6 +39,7 @@ def guess_surface(
         thickness: depth of the shape against the width of its parts; 0 decides by the outline.
         back: what the far side looks like: the near one ("mirror"), or the outline's colours
             spread over it ("rim"); "auto" decides by the outline.
+        layers: of the picture, what stands in front of the middle and behind it.
     """
     side = seen_from_side(picture[..., 3] > 127)
     depth = thickness or (SIDE_THICKNESS if side else FRONT_THICKNESS)
@@ -46,7 +49,8 @@ def guess_surface(
         smaller = scale_down(picture, width, height)
         half = half_thickness(smaller[..., 3] > 127) * np.float32(depth)
         half = np.where(half > 0, np.maximum(half, LEAST_HALF), 0).astype(np.float32)
-        surface = closed_surface(smaller, half, camera, mirrored_back=mirrored)
+        near, far = (-half, half) if layers is None else depth_bounds(half, layers, side)
+        surface = closed_surface(smaller, near, far, camera, mirrored_back=mirrored)
         if len(surface.points) <= most or min(width, height) < 16:
             return surface
         shrink = 0.98 * (most / len(surface.points)) ** 0.5  # points grow with the area

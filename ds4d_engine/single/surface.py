@@ -35,23 +35,28 @@ class Surface:
 
 
 def closed_surface(
-    picture: NDArray[np.uint8], thickness: FloatArray, camera: Camera, *, mirrored_back: bool
+    picture: NDArray[np.uint8],
+    near: FloatArray,
+    far: FloatArray,
+    camera: Camera,
+    *,
+    mirrored_back: bool,
 ) -> Surface:
-    """Return the surface of what lies within `thickness` of the plane through the origin.
+    """Return the surface of what lies between two depths.
 
     Args:
         picture: uint8 [H, W, 4] straight alpha, the camera's picture or a smaller copy of it.
-        thickness: [H, W] half the depth of the shape at each pixel, in pixels at the origin; zero
-            outside.
+        near, far: [H, W] where the shape begins and ends behind each pixel, in pixels at the
+            origin from the plane through it, towards the camera negative; equal outside.
         camera: looks at the origin.
         mirrored_back: give the back the colours in front of it, as a subject seen from its side
             has; otherwise the outline's colours spread over it.
     """
-    inside = thickness > 0
-    layers = int(np.ceil(thickness.max())) + 1
-    depth = np.arange(-layers, layers) + 0.5  # towards the camera is negative
-    filled = np.abs(depth) <= np.maximum(thickness, 1.0)[..., None]
-    filled &= inside[..., None]
+    inside = far > near
+    layers = int(np.ceil(max(-near.min(), far.max()))) + 1
+    depth = np.arange(-layers, layers) + 0.5
+    middle, half = (near + far)[..., None] / 2, np.maximum(far - near, 2.0)[..., None] / 2
+    filled = (np.abs(depth - middle) <= half) & inside[..., None]
     shell = filled & ~ndi.binary_erosion(filled, ndi.generate_binary_structure(3, 1))
     rows, columns, layer = np.nonzero(shell)
     nearer = np.zeros_like(filled)
@@ -59,12 +64,12 @@ def closed_surface(
     farther = np.zeros_like(filled)
     farther[..., :-1] = filled[..., 1:]
     front, back = ~nearer[shell], ~farther[shell]
-    half = np.maximum(thickness[rows, columns], 0.5)
-    place = np.where(front, -half, np.where(back, half, depth[layer]))
+    begin, end = near[rows, columns], far[rows, columns]
+    place = np.where(front, begin, np.where(back, end, depth[layer]))
     front_colors, back_colors = _colors(picture, inside)
     if mirrored_back:
         back_colors = front_colors
-    behind = (place > 0)[:, None]
+    behind = (place > (begin + end) / 2)[:, None]
     colors = np.where(behind, back_colors[rows, columns], front_colors[rows, columns])
     points, spacing = _unproject(rows, columns, place, picture.shape[1], camera)
     return Surface(points, colors.astype(np.float32), spacing, front)

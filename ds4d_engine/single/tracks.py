@@ -3,7 +3,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 import cv2
@@ -37,6 +37,8 @@ class Tracks:
     """[T, P, 2] where they are in every frame."""
     confidence: FloatArray
     """[T, P] 0..1: how well forward and backward flow agree, and whether the end is inside."""
+    led: bool = False
+    """Whether some follow limbs that pass each other, where flow alone would lose them."""
 
 
 def track_pixels(pictures: NDArray[np.uint8], key: int, listener: Listener = silent) -> Tracks:
@@ -139,3 +141,17 @@ def _sample(image: FloatArray, points: FloatArray) -> FloatArray:
         borderMode=cv2.BORDER_REPLICATE,
     )
     return sampled[:, 0]
+
+
+def follow_steps(
+    pictures: NDArray[np.uint8], frames: Sequence[int]
+) -> Iterator[tuple[FloatArray, FloatArray, FloatArray]]:
+    """Give opaque pixels [P, 2] of each frame, their places a frame later and confidences [P]."""
+    flow = _Flow(pictures)
+    for frame in frames:
+        rows, columns = np.nonzero(pictures[frame, ..., 3] > 127)
+        start = np.stack([columns + 0.5, rows + 0.5], 1).astype(np.float32)
+        if not len(start):  # the subject is not there, and OpenCV samples no empty list
+            yield start, start, start[:, 0]
+            continue
+        yield start, *flow.follow(start, frame, frame + 1)

@@ -177,3 +177,13 @@ def test_thickness_is_the_artists(square: Dataset, tmp_path: Path) -> None:
         means = np.concatenate([asset.static.means, asset.dynamic.means])
         depths.append(np.ptp(means[:, 1]))
     assert depths[1] == pytest.approx(2 * depths[0], rel=0.2)
+
+
+@pytest.mark.parametrize("motion", ["spline", "ds4d"])
+def test_a_clip_may_move_by_another_model_than_its_preset(
+    motion: str, square: Dataset, tmp_path: Path
+) -> None:
+    preset = FitConfig.preset_named("draft", "clip")
+    tiny = {"iterations": 60, "gaussians": 400, "max_gaussians": 800, "threads": 1}
+    result = fit(square, preset.replace(motion=motion, **tiny), tmp_path / "square.ds4d")
+    assert read_asset(result.asset_path).frame_count == FRAMES

@@ -5,6 +5,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from typing import Any
 
 import numpy as np
 import pytest
@@ -18,6 +19,7 @@ from ds4d_engine.motion.nodes import NodeMotion, rotations
 from ds4d_engine.sampling import project
 from ds4d_engine.seam.errors import ConfigError
 from ds4d_engine.single.tracks import Tracks, track_pixels
+from ds4d_engine.single.turn import Turn
 from tests.engine.moving_square import as_dataset, square_clip
 
 FRAMES, SIZE = 7, 40
@@ -55,8 +57,8 @@ def seen() -> Seen:
     return Seen(clip, found.tracks, nodes, splats)
 
 
-def build(seen: Seen, **settings: int) -> NodeMotion:
-    given = {"tracks": seen.tracks, "nodes": 24, "color_knots": 5, **settings}
+def build(seen: Seen, **settings: Any) -> NodeMotion:
+    given: dict[str, Any] = {"tracks": seen.tracks, "nodes": 24, "color_knots": 5, **settings}
     model = build_motion("nodes", seen.clip, **given)
     assert isinstance(model, NodeMotion)
     return model
@@ -254,6 +256,51 @@ def test_a_closed_gate_holds_a_gaussian(seen: Seen) -> None:
     splats["motion_gate"][::2] = 0
     deltas = model(splats, 0.1).d_means
     assert deltas[::2].abs().max() == 0 and deltas[1::2].abs().min(1).values.max() > 0
+
+
+def once_round() -> Turn:
+    angles = np.linspace(-3, 3, FRAMES)
+    axis = np.linspace((-0.1, 0, 0), (0.1, 0, 0), FRAMES)
+    return Turn(angles, axis, axis[MIDDLE], np.array([0.0, 0.0, 1.0]))
+
+
+@pytest.mark.parametrize("place", [0, 1.5, MIDDLE, FRAMES - 1])
+def test_nodes_at_rest_turn_with_the_subject(seen: Seen, place: float) -> None:
+    model = build(seen, turn=once_round())
+    splats = prepared(seen, model)
+    matrix, offset = (torch.from_numpy(part).float() for part in once_round().at(place))
+    expected = splats["means"] @ matrix.T + offset
+    assert (moved(model, splats, place / (FRAMES - 1)) - expected).abs().max() < 1e-5
+
+
+def test_a_turning_subject_is_neither_stretched_nor_moved_in_depth(seen: Seen) -> None:
+    model = build(seen, turn=once_round())
+    prepared(seen, model)
+    assert model.stretch(torch.arange(FRAMES)) == 0
+    assert model.depth() == 0
+    axis = torch.tensor(model.camera.viewmat[2, :3]).float()
+    with torch.no_grad():  # along the line of sight, as the subject has it in the first frame
+        model.shifts[0] = torch.from_numpy(once_round().at(0)[0]).float().T @ axis
+    assert model.depth() > 0.1
+    across = torch.linalg.cross(model.shifts[0], torch.tensor([0.0, 0.0, 1.0]).expand(24, 3))
+    with torch.no_grad():
+        model.shifts[0] = across
+    assert model.depth() < 1e-6
+
+
+def test_tracks_are_believed_only_near_the_key_frame_of_a_turn(seen: Seen) -> None:
+    trust = build(seen, turn=once_round()).tracks.confidence
+    assert trust[MIDDLE].min() == 1 and trust[0].max() == 0 and trust[-1].max() == 0
+    assert build(seen).tracks.confidence[0].max() > 0
+
+
+def test_where_a_subject_turns_depth_is_free(seen: Seen) -> None:
+    model = build(seen, turn=once_round())
+    splats = prepared(seen, model)
+    splats["means"] = splats["means"] + 0.05
+    before = splats["means"].clone()
+    model.constrain(splats)
+    assert torch.equal(splats["means"], before)
 
 
 def test_rotations_are_those_of_their_vectors() -> None:

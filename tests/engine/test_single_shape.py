@@ -113,7 +113,7 @@ def surface_of(
     picture: NDArray[np.uint8], *, camera: Camera = CAMERA, mirrored_back: bool = False
 ) -> Surface:
     thickness = half_thickness(picture[..., 3] > 127)
-    return closed_surface(picture, thickness, camera, mirrored_back=mirrored_back)
+    return closed_surface(picture, -thickness, thickness, camera, mirrored_back=mirrored_back)
 
 
 def projected(surface: Surface, camera: Camera) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
