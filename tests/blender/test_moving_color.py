@@ -68,6 +68,17 @@ def test_colours_are_baked_per_frame_only_where_they_change(tmp_path: Path) -> N
     assert not [name for name in played(moving) if name.startswith("col_")]
 
 
+def test_what_keeps_its_canonical_value_is_baked_once_and_plays(tmp_path: Path) -> None:
+    clip = asset(4, 8, frames=FRAMES, frame_start=START)
+    clip.motion.quats = clip.motion.scales = None
+    target = imported(clip, tmp_path)
+    assert not [a.name for a in target.data.attributes if a.name.startswith(("rot_", "scl_"))]
+    bpy.context.scene.frame_set(START + 2, subframe=0.5)
+    seen, expected = played(target), clip.at(2.5)
+    assert np.abs(seen["position"] - expected.means).max() < 1e-5
+    assert np.abs(seen["scale"] - expected.scales).max() < TOLERANCE
+
+
 def test_cycles_renders_the_moving_colours_and_opacities(
     scene: bpy.types.Scene, tmp_path: Path
 ) -> None:

@@ -65,6 +65,21 @@ def test_absent_moving_opacities_stay_absent_and_the_canonical_ones_hold(
     np.testing.assert_array_equal(found.frame(2).opacities[7:], asset.dynamic.opacities)
 
 
+@pytest.mark.parametrize("name", ["quats", "scales"])
+def test_what_keeps_its_canonical_value_is_stored_once(
+    make_asset: MakeAsset, tmp_path: Path, name: str
+) -> None:
+    asset = make_asset()
+    setattr(asset.motion, name, None)
+    write_asset(tmp_path / "a.ds4d", asset)
+    header = read_header(tmp_path / "a.ds4d")
+    assert f"motion.{name}" not in header.entries and header.metadata["version"] == "2"
+    found = read_asset(tmp_path / "a.ds4d")
+    for frame in (0.0, 1.25, 3.0):
+        held = getattr(found.at(frame), name)[7:]
+        np.testing.assert_array_equal(held, getattr(found.dynamic, name))
+
+
 def test_a_file_without_observed_was_seen_whole(make_asset: MakeAsset, tmp_path: Path) -> None:
     asset = make_asset()
     for part in (asset.static, asset.dynamic):
