@@ -48,6 +48,12 @@ FAINT_GRADIENTS = {"means": 0.5, "scales": 2e-3, "opacities": 1e-3, "sh0": 0.016
 Adam takes steps of equal length however small a gradient is: without this floor the hidden side
 would slowly take on whatever the surface in front of it lacks.
 """
+FAINT_PULLS = {"shifts": 5.0, "turns": 0.08}
+"""The same of a node, a few times its median gradient.
+
+A node is free at every frame, so that most of its gradients are small and come rarely: at full
+length their steps would let it wander about, out of the picture's plane above all.
+"""
 PRIORS_EVERY = 2
 """Steps from one evaluation of the priors to the next: they cost as much as drawing."""
 TRACKED_TURN = math.radians(45)
@@ -157,8 +163,11 @@ class NodeMotion(Motion):
 
     def network_groups(self) -> list[dict[str, Any]]:
         """Give the nodes' motion."""
-        parameters = [self.shifts, self.turns]
-        return [{"params": parameters, "lr": self.learning_rate, "name": "nodes"}]
+        area, rate = self.camera.width * self.camera.height, self.learning_rate
+        return [
+            {"params": [getattr(self, name)], "lr": rate, "eps": pull / area, "name": name}
+            for name, pull in FAINT_PULLS.items()
+        ]
 
     def forward(self, splats: Mapping[str, Tensor], time: float) -> Deltas:
         """Carry the Gaussians with their nodes to a time in 0..1, between frames too."""
