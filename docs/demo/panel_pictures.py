@@ -48,7 +48,18 @@ def main() -> int:
         options.output.mkdir(parents=True, exist_ok=True)
         for picture in sorted(folder.glob("shot_*.png")):
             crop(picture, options.output / picture.name.removeprefix("shot_"))
+    beside([options.output / f"{name}.png" for name in ("source", "running", "done")])
     return 0
+
+
+def beside(pictures: list[Path]) -> None:
+    """Lay pictures of one size side by side, as sidebar.png."""
+    opened = [Image.open(picture) for picture in pictures]
+    width, height = opened[0].size
+    joined = Image.new("RGB", (width * len(opened), height))
+    for index, picture in enumerate(opened):
+        joined.paste(picture, (index * width, 0))
+    joined.save(pictures[0].with_name("sidebar.png"), optimize=True)
 
 
 def take(blender: str, folder: Path) -> None:
