@@ -20,11 +20,13 @@ from ..seam.events import silent
 from ..single.tracks import Tracks, track_pixels
 from .checkpoint import FitState, state_tensors
 from .config import FitConfig
+from .export import unless_constant
 from .guidance import Guidance
 from .losses import Losses
 from .model import build_motion_model, clip_features, normalised_scene, refresh_motion
 from .moment import Moment
 from .scene import Scene
+from .splats import activate
 from .start import Start, start_gaussians
 from .trainer import Calls, first_state, fit_device, fit_threads, optimise
 
@@ -94,10 +96,21 @@ def rehearse(
     (many, slow, state), (few, fast, _) = timed
     per_gaussian = max(slow - fast, 0.0) / max(many - few, 1)
     per_row, beside = _sizes(state)
-    names = state.parameters
-    # an upper bound: what turns out constant is stored once
-    baked = 10 + ("motion_fade" in names) + 3 * ("motion_colors" in names)
+    baked = _baked_floats(state, scene)
     return Rehearsal(many, set_up_at, slow, per_gaussian, track_seconds, per_row, beside, baked)
+
+
+@torch.no_grad()
+def _baked_floats(state: FitState, scene: Scene) -> int:
+    """Count the numbers of a Gaussian that change over time, after a few steps."""
+    names = state.parameters
+    ends = (float(time) for time in scene.times[[0, scene.frame_count // 2, -1]])
+    shown = [activate(names, state.motion, time) for time in ends]
+    turns, grows = (
+        unless_constant(np.stack([value.cpu().numpy() for value in values])) is not None
+        for values in ([s.quats for s in shown], [s.scales for s in shown])
+    )
+    return 3 + 4 * turns + 3 * grows + ("motion_fade" in names) + 3 * ("motion_colors" in names)
 
 
 def _undisturbed(config: FitConfig, frame_count: int, gaussians: int) -> FitConfig:
