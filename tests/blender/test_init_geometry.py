@@ -263,4 +263,4 @@ def test_the_operator_says_in_one_sentence_that_nothing_is_selected(tmp_path: Pa
     with pytest.raises(RuntimeError) as raised:
         bpy.ops.ds4d.export_init(filepath=str(tmp_path / "init.ply"))
     message = str(raised.value).strip()
-    assert "select one or more mesh objects" in message and "\n" not in message
+    assert "select one or more mesh objects" in message.lower() and "\n" not in message
