@@ -4,10 +4,18 @@
 from __future__ import annotations
 
 import importlib.util
+import json
+import os
+import subprocess
+import sys
+from collections.abc import Callable
 from pathlib import Path
 from types import ModuleType
+from typing import Any
 
 import pytest
+
+CleanBlender = Callable[..., tuple[dict[str, Any], str]]
 
 
 @pytest.fixture(scope="session")
@@ -29,6 +37,34 @@ def extension_zip(build_addon: ModuleType, tmp_path_factory: pytest.TempPathFact
 
 
 @pytest.fixture(scope="session")
-def engine_wheel() -> str:
+def engine_wheel(build_addon: ModuleType) -> str:
     """The engine's name inside the extension."""
-    return "engine/ds4d-0.1.0-py3-none-any.whl"
+    return f"engine/ds4d-{build_addon.read_manifest()['version']}-py3-none-any.whl"
+
+
+@pytest.fixture(scope="session")
+def clean_blender() -> CleanBlender:
+    """Runs a script in a Blender that knows nothing of the user or the source tree.
+
+    Given a folder, the script and its arguments; the path of a JSON file to write is the last
+    argument. Returns what was written there, and what was printed.
+    """
+
+    def run(folder: Path, script: str, *arguments: str) -> tuple[dict[str, Any], str]:
+        environment = {k: v for k, v in os.environ.items() if not k.startswith("PYTHON")}
+        environment["BLENDER_USER_RESOURCES"] = str(folder / "blender")
+        report = folder / "report.json"
+        result = subprocess.run(
+            [sys.executable, "-I", "-c", script, *arguments, str(report)],
+            capture_output=True,
+            text=True,
+            env=environment,
+            cwd=folder,
+            timeout=300,
+            check=False,
+        )
+        said = result.stdout + result.stderr
+        assert result.returncode == 0, said
+        return json.loads(report.read_text()), said
+
+    return run

@@ -3,16 +3,13 @@
 
 from __future__ import annotations
 
-import json
-import os
-import subprocess
-import sys
 from pathlib import Path
 
 import numpy as np
 import pytest
 
 from ds4d_engine.seam import Asset, Gaussians, Motion, write_asset
+from tests.extension.conftest import CleanBlender
 
 STATIC_COUNT, DYNAMIC_COUNT, FRAMES = 5, 3, 4
 
@@ -76,25 +73,14 @@ def tiny_asset() -> Asset:
 
 
 @pytest.fixture(scope="module")
-def installed(extension_zip: Path, tmp_path_factory: pytest.TempPathFactory) -> dict[str, object]:
+def installed(
+    extension_zip: Path, clean_blender: CleanBlender, tmp_path_factory: pytest.TempPathFactory
+) -> dict[str, object]:
     """What a clean Blender reports after it installed the zip and imported an asset with it."""
     folder = tmp_path_factory.mktemp("install")
     write_asset(folder / "tiny.ds4d", tiny_asset())
-    environment = {k: v for k, v in os.environ.items() if not k.startswith("PYTHON")}
-    environment["BLENDER_USER_RESOURCES"] = str(folder / "blender")
-    files = [str(extension_zip), str(folder / "tiny.ds4d"), str(folder / "report.json")]
-    result = subprocess.run(
-        [sys.executable, "-I", "-c", INSTALL_AND_IMPORT, *files],
-        capture_output=True,
-        text=True,
-        env=environment,
-        cwd=folder,
-        timeout=300,
-        check=False,
-    )
-    assert result.returncode == 0, result.stdout + result.stderr
-    report: dict[str, object] = json.loads((folder / "report.json").read_text())
-    return report
+    files = [str(extension_zip), str(folder / "tiny.ds4d")]
+    return clean_blender(folder, INSTALL_AND_IMPORT, *files)[0]
 
 
 def test_extension_installs_and_is_enabled(installed: dict[str, object]) -> None:

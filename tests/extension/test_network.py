@@ -3,14 +3,12 @@
 
 from __future__ import annotations
 
-import json
-import os
-import subprocess
-import sys
 from pathlib import Path
 from typing import Any
 
 import pytest
+
+from tests.extension.conftest import CleanBlender
 
 SCRIPT = """
 import importlib, json, sys, time
@@ -69,23 +67,12 @@ json.dump(
 
 
 @pytest.fixture(scope="module")
-def observed(extension_zip: Path, tmp_path_factory: pytest.TempPathFactory) -> dict[str, Any]:
+def observed(
+    extension_zip: Path, clean_blender: CleanBlender, tmp_path_factory: pytest.TempPathFactory
+) -> dict[str, Any]:
     """What a clean Blender reached for, without online access and with it."""
     folder = tmp_path_factory.mktemp("network")
-    environment = {k: v for k, v in os.environ.items() if not k.startswith("PYTHON")}
-    environment["BLENDER_USER_RESOURCES"] = str(folder / "blender")
-    result = subprocess.run(
-        [sys.executable, "-I", "-c", SCRIPT, str(extension_zip), str(folder / "report.json")],
-        capture_output=True,
-        text=True,
-        env=environment,
-        cwd=folder,
-        timeout=300,
-        check=False,
-    )
-    assert result.returncode == 0, result.stdout + result.stderr
-    report: dict[str, Any] = json.loads((folder / "report.json").read_text())
-    return report
+    return clean_blender(folder, SCRIPT, str(extension_zip))[0]
 
 
 def test_without_online_access_no_button_reaches_for_anything(observed: dict[str, Any]) -> None:

@@ -3,14 +3,12 @@
 
 from __future__ import annotations
 
-import json
-import os
-import subprocess
-import sys
 from pathlib import Path
 from typing import Any
 
 import pytest
+
+from tests.extension.conftest import CleanBlender
 
 SCRIPT = """
 import json, os, sys, threading
@@ -70,24 +68,13 @@ json.dump(
 
 
 @pytest.fixture(scope="module")
-def observed(extension_zip: Path, tmp_path_factory: pytest.TempPathFactory) -> dict[str, Any]:
+def observed(
+    extension_zip: Path, clean_blender: CleanBlender, tmp_path_factory: pytest.TempPathFactory
+) -> dict[str, Any]:
     """What a clean Blender was like before, between and after."""
     folder = tmp_path_factory.mktemp("residue")
-    environment = {k: v for k, v in os.environ.items() if not k.startswith("PYTHON")}
-    environment["BLENDER_USER_RESOURCES"] = str(folder / "blender")
-    result = subprocess.run(
-        [sys.executable, "-I", "-c", SCRIPT, str(extension_zip), str(folder / "report.json")],
-        capture_output=True,
-        text=True,
-        env=environment,
-        cwd=folder,
-        timeout=300,
-        check=False,
-    )
-    said = result.stdout + result.stderr
-    assert result.returncode == 0, said
+    report, said = clean_blender(folder, SCRIPT, str(extension_zip))
     assert "Traceback" not in said and "Error" not in said, said
-    report: dict[str, Any] = json.loads((folder / "report.json").read_text())
     return report
 
 
