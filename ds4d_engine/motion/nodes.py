@@ -31,6 +31,7 @@ from .ds4d import token_signatures
 from .gate import close_still_gates
 from .knots import contract
 from .lift import begin_on_tracks, lift_tracks
+from .rotations import rotations
 from .skinning import skin
 from .spline import bspline_basis
 
@@ -398,15 +399,3 @@ def _near_key(tracks: Tracks, turn: Turn) -> Tracks:
     """Return tracks that nobody trusts where the subject has turned far from the key frame."""
     near = np.abs(turn.angles) < TRACKED_TURN
     return replace(tracks, confidence=tracks.confidence * near[:, None].astype(np.float32))
-
-
-def rotations(turns: Tensor) -> Tensor:
-    """Return the matrices [..., 3, 3] of rotation vectors [..., 3] in radians."""
-    squared = turns.square().sum(-1, keepdim=True)
-    angle = (squared + 1e-12).sqrt()
-    sine = (torch.sin(angle) / angle)[..., None]
-    cosine = ((1 - torch.cos(angle)) / (squared + 1e-12))[..., None]
-    x, y, z = turns.unbind(-1)
-    zero = torch.zeros_like(x)
-    cross = torch.stack([zero, -z, y, z, zero, -x, -y, x, zero], -1).view(*turns.shape[:-1], 3, 3)
-    return torch.eye(3) + sine * cross + cosine * (cross @ cross)

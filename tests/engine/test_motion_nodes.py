@@ -15,7 +15,8 @@ from torch import Tensor
 
 from ds4d_engine.features import ClipFeatures, DescriptorExtractor, extract_tokens
 from ds4d_engine.motion import Clip, build_motion
-from ds4d_engine.motion.nodes import NodeMotion, rotations
+from ds4d_engine.motion.nodes import NodeMotion
+from ds4d_engine.motion.rotations import rotations
 from ds4d_engine.sampling import project
 from ds4d_engine.seam.errors import ConfigError
 from ds4d_engine.single.tracks import Tracks, track_pixels
