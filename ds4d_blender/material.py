@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import bpy
 
+from .node_layout import arrange
 from .nodes import VERSION_KEY, Field, Tree
 
 MATERIAL_NAME = "DS4D Splat"
@@ -27,9 +28,8 @@ def splat_material() -> bpy.types.Material:
     if material.node_tree is None:  # until Blender 5.0
         material.use_nodes = True
     material.node_tree.nodes.clear()
-    tree = Tree(material.node_tree)
-    _build(tree)
-    tree.arrange()
+    _build(Tree(material.node_tree))
+    arrange(material.node_tree)
     material.surface_render_method = "BLENDED"
     material.use_transparency_overlap = True
     material.use_backface_culling = False

@@ -7,10 +7,13 @@ Vector Math nodes. The same calls work in Blender 4.5 to 5.2.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from typing import Any
 
 import bpy
+
+from .node_layout import arrange
 
 VERSION_KEY = "ds4d_version"
 
@@ -59,8 +62,20 @@ class Tree:
 
     def __init__(self, group: bpy.types.NodeTree) -> None:
         self.group = group
+        self._panel: bpy.types.NodeTreeInterfacePanel | None = None
+        self._frame: bpy.types.Node | None = None
+        self._sources: dict[bpy.types.Node | None, bpy.types.Node] = {}
 
     # -- interface ---------------------------------------------------------------------------
+
+    @contextmanager
+    def panel(self, name: str, *, closed: bool = True, tip: str = "") -> Iterator[None]:
+        """Put the sockets that are declared inside into a panel that the artist can fold."""
+        self._panel = self.group.interface.new_panel(name, description=tip, default_closed=closed)
+        try:
+            yield
+        finally:
+            self._panel = None
 
     def declare(
         self,
@@ -70,35 +85,70 @@ class Tree:
         *,
         output: bool = False,
         factor: bool = False,
+        minimum: float | None = None,
+        maximum: float | None = None,
+        hidden: bool = False,
         tip: str = "",
     ) -> None:
         """Add a socket of `kind` (such as "Float", "Geometry") to the group's interface.
 
-        A `factor` is a float that the artist sees as a slider from 0 to 1.
+        A `factor` is a float that the artist sees as a slider from 0 to 1. What is `hidden` is
+        left out of the modifier's panel: operators set it.
         """
         socket = self.group.interface.new_socket(
             name,
             description=tip,
             in_out="OUTPUT" if output else "INPUT",
             socket_type=f"NodeSocket{kind}",
+            parent=self._panel,
         )
         if factor:
             socket.subtype = "FACTOR"
-            socket.min_value, socket.max_value = 0.0, 1.0
+            minimum, maximum = 0.0, 1.0
+        if minimum is not None:
+            socket.min_value = minimum
+        if maximum is not None:
+            socket.max_value = maximum
         if default is not None:
             socket.default_value = default
+        socket.hide_in_modifier = hidden
+
+    def read(self, name: str) -> Field:
+        """Return an input of the group; each frame has a Group Input node of its own."""
+        if self._frame not in self._sources:
+            self._sources[self._frame] = self.node("NodeGroupInput")
+        return self.output(self._sources[self._frame], name)
 
     # -- nodes and links ---------------------------------------------------------------------
+
+    @contextmanager
+    def frame(self, label: str) -> Iterator[None]:
+        """Put the nodes that are added inside into a frame that says what they do."""
+        outer, self._frame = self._frame, self.group.nodes.new("NodeFrame")
+        self._frame.label = label
+        self._frame.parent = outer
+        try:
+            yield
+        finally:
+            self._frame = outer
 
     def node(
         self, kind: str, inputs: Mapping[str | int, Any] | None = None, **properties: Any
     ) -> bpy.types.Node:
         """Add a node, set its properties, then link or set its inputs (by name or position)."""
         node = self.group.nodes.new(kind)
+        node.parent = self._frame
         for name, value in properties.items():
             setattr(node, name, value)
         for name, value in (inputs or {}).items():
             self.connect(self.input(node, name), value)
+        return node
+
+    def call(self, group: bpy.types.NodeTree, inputs: Mapping[str | int, Any]) -> bpy.types.Node:
+        """Add a node that runs another group."""
+        kind = self.group.bl_idname.replace("NodeTree", "NodeGroup")  # of geometry or shaders
+        node = self.node(kind, inputs, node_tree=group)
+        node.label = group.name.split(".")[0]
         return node
 
     @staticmethod
@@ -269,41 +319,22 @@ class Tree:
             geometry = self.output(node)
         return geometry
 
-    def arrange(self) -> None:
-        """Place the nodes in columns, left to right along the links."""
-        depth: dict[str, int] = {}
-        incoming: dict[str, list[str]] = {node.name: [] for node in self.group.nodes}
-        for link in self.group.links:
-            incoming[link.to_node.name].append(link.from_node.name)
-
-        def column(name: str) -> int:
-            if name not in depth:
-                depth[name] = 1 + max((column(source) for source in incoming[name]), default=-1)
-            return depth[name]
-
-        rows: dict[int, int] = {}
-        for node in self.group.nodes:
-            x = column(node.name)
-            rows[x] = rows.get(x, -1) + 1
-            node.location = (x * 190.0, rows[x] * -190.0)
-
 
 def shared_group(
-    name: str, version: int, build: Callable[[Tree], None]
+    name: str, version: int, build: Callable[[Tree], None], *, modifier: bool = True
 ) -> bpy.types.GeometryNodeTree:
     """Return the file's Geometry Nodes group of this name and version, built when missing.
 
     A group left by another version keeps working for the objects that use it; new objects get
-    the new one.
+    the new one. Not a `modifier`, it is a part of other groups.
     """
     for group in bpy.data.node_groups:
         if group.name.split(".")[0] == name and group.get(VERSION_KEY) == version:
             return group
     group = bpy.data.node_groups.new(name, "GeometryNodeTree")
-    group.is_modifier = True
-    tree = Tree(group)
-    build(tree)
-    tree.arrange()
+    group.is_modifier = modifier
+    build(Tree(group))
+    arrange(group)
     group[VERSION_KEY] = version
     return group
 
