@@ -16,7 +16,7 @@ import math
 
 import bpy
 
-from .nodes import Field, Tree, set_input, shared_group
+from ..nodes import Field, Tree, set_input, shared_group
 
 GROUP_NAME = "DS4D Draw"
 GROUP_VERSION = 2
