@@ -113,16 +113,15 @@ def _build(tree: Tree) -> None:
 
 
 def _splat_color(tree: Tree, encoded: Field, keep: Field) -> Field:
-    """Return the colour to draw: at least 0, and linear light unless `keep`."""
-    positive = tree.vector_math("MAXIMUM", encoded, (0.0, 0.0, 0.0))
+    """Return the signed colour: linear light unless `keep`. Drawing cuts it off at 0."""
 
     def decode(channel: Field) -> Field:
         curve = tree.math("POWER", (channel + 0.055) / 1.055, 2.4)
         bright = tree.math("GREATER_THAN", channel, 0.04045)
         return tree.switch("FLOAT", bright, channel / 12.92, curve)
 
-    linear = tree.combine(*(decode(channel) for channel in tree.separate(positive)))
-    return tree.switch("VECTOR", keep, linear, positive)
+    linear = tree.combine(*(decode(channel) for channel in tree.separate(encoded)))
+    return tree.switch("VECTOR", keep, linear, encoded)
 
 
 def _clip_time(tree: Tree, source: bpy.types.Node) -> Field:

@@ -115,15 +115,17 @@ def _motion(asset: Asset) -> Iterator[Layer]:
 
 
 def splat_colors(sh0: NDArray[np.float32], blend: str) -> NDArray[np.float32]:
-    """Return the colours [N,3] that the renderer blends, from coefficients `sh0` [N,3].
+    """Return the signed colours [N,3] that drawing starts from, from coefficients `sh0` [N,3].
 
     Linear light for "linear" assets; for "srgb" ones the encoded values themselves, which only
-    the Raw view transform shows as they were fitted.
+    the Raw view transform shows as they were fitted. Negative values are kept (the curve's linear
+    segment goes on below 0): drawing adds the view-dependent part and then cuts off at 0.
     """
-    encoded = np.maximum(sh0.astype(np.float64) * SH_C0 + 0.5, 0.0)
+    encoded = sh0.astype(np.float64) * SH_C0 + 0.5
     if blend == "srgb":
         return encoded.astype(np.float32)
-    linear = np.where(encoded <= 0.04045, encoded / 12.92, ((encoded + 0.055) / 1.055) ** 2.4)
+    curve = ((np.maximum(encoded, 0.0) + 0.055) / 1.055) ** 2.4
+    linear = np.where(encoded <= 0.04045, encoded / 12.92, curve)
     return linear.astype(np.float32)
 
 

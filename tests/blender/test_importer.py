@@ -77,8 +77,9 @@ def test_asset_of_one_kind_needs_one_object(tmp_path: Path, static: int, dynamic
 def test_colours_are_linear_unless_the_asset_blends_encoded_values() -> None:
     sh0 = np.array([[0.0, (0.8 - 0.5) / 0.28209479177387814, -9.0]], np.float32)
     linear, encoded = splat_colors(sh0, "linear")[0], splat_colors(sh0, "srgb")[0]
-    assert np.allclose(encoded, [0.5, 0.8, 0.0], atol=1e-6)
-    assert np.allclose(linear, [0.21404114, 0.60382734, 0.0], atol=1e-6)
+    below = 0.5 - 9.0 * 0.28209479177387814
+    assert np.allclose(encoded, [0.5, 0.8, below], atol=1e-6)
+    assert np.allclose(linear, [0.21404114, 0.60382734, below / 12.92], atol=1e-6)
 
 
 def test_import_goes_into_the_given_collection(tmp_path: Path) -> None:
