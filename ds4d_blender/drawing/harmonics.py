@@ -1,0 +1,106 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""View-dependent color in nodes: real spherical harmonics of degree 1 to 3.
+
+Order and signs are those of the engine's `spherical_harmonics.py`. The direction runs from the
+camera to the splat in the object's own space, so that the colors turn with the object.
+"""
+
+from __future__ import annotations
+
+from ..nodes import Field, Tree
+
+_C1 = 0.4886025119029199
+_C2 = (1.0925484305920792, 0.31539156525252005, 0.5462742152960396)
+_C3 = (0.5900435899266435, 2.890611442640554, 0.4570457994644658, 0.3731763325901154)
+_C3_EVEN = 1.445305721320277
+
+
+def view_light(tree: Tree, points: Field, highest: Field) -> tuple[Field, Field]:
+    """Return what the active camera sees on top of degree 0, encoded, and whether it is anything.
+
+    Degrees that the points do not have, whole, count as missing; without a camera all do.
+    """
+    with tree.frame("Degree that is there"):
+        camera = tree.node(
+            "GeometryNodeObjectInfo",
+            {"Object": tree.node("GeometryNodeInputActiveCamera")},
+            transform_space="RELATIVE",
+        )
+        degree = _degree(tree, points, camera, highest)
+    with tree.frame("Direction of view"):
+        direction = tree.separate(_direction(tree, camera))
+    light: Field | None = None
+    coefficient = 0
+    sums: list[Field] = []
+    for number, basis in enumerate((_first, _second, _third), start=1):
+        with tree.frame(f"Degree {number}"):
+            for value in basis(*direction):
+                vector = tree.attribute(f"radiance:sh_{coefficient}", "FLOAT_VECTOR") * value
+                light = vector if light is None else light + vector
+                coefficient += 1
+            sums.append(light)
+    with tree.frame("Sum up to the degree"):
+        light = sums[0]
+        for number in (2, 3):
+            reached = tree.math("GREATER_THAN", degree, number - 0.5)
+            light = tree.switch("VECTOR", reached, light, sums[number - 1])
+    return light, tree.math("GREATER_THAN", degree, 0.5)
+
+
+def _degree(tree: Tree, points: Field, camera: object, highest: Field) -> Field:
+    """Return the degree that is drawn: one number, not one for each point."""
+    there = []
+    for last in (2, 7, 14):  # the last coefficient of each degree
+        first_point = tree.node(
+            "GeometryNodeSampleIndex",
+            {"Geometry": points, "Value": tree.exists(f"radiance:sh_{last}"), "Index": 0},
+            data_type="FLOAT",
+            domain="POINT",
+        )
+        there.append(tree.output(first_point))
+    # Without a camera the scale is zero.
+    present = tree.math("SIGN", tree.vector_math("LENGTH", tree.output(camera, "Scale")))
+    return tree.math("MINIMUM", there[0] + there[1] + there[2], highest) * present
+
+
+def _direction(tree: Tree, camera: object) -> Field:
+    """Return the unit vector from the camera to each point; parallel if it is orthographic."""
+    position = tree.output(tree.node("GeometryNodeInputPosition"))
+    ray = position - tree.output(camera, "Location")
+    forward = tree.node(
+        "FunctionNodeTransformDirection",
+        {"Direction": (0.0, 0.0, -1.0), "Transform": tree.output(camera, "Transform")},
+    )
+    info = tree.node(
+        "GeometryNodeCameraInfo", {"Camera": tree.node("GeometryNodeInputActiveCamera")}
+    )
+    parallel = tree.output(info, "Is Orthographic")
+    return tree.vector_math("NORMALIZE", tree.switch("VECTOR", parallel, ray, tree.output(forward)))
+
+
+def _first(x: Field, y: Field, z: Field) -> list[Field]:
+    return [y * -_C1, z * _C1, x * -_C1]
+
+
+def _second(x: Field, y: Field, z: Field) -> list[Field]:
+    xx, yy, zz = x * x, y * y, z * z
+    return [
+        x * y * _C2[0],
+        y * z * -_C2[0],
+        (zz * 2.0 - xx - yy) * _C2[1],
+        x * z * -_C2[0],
+        (xx - yy) * _C2[2],
+    ]
+
+
+def _third(x: Field, y: Field, z: Field) -> list[Field]:
+    xx, yy, zz = x * x, y * y, z * z
+    return [
+        y * (xx * 3.0 - yy) * -_C3[0],
+        x * y * z * _C3[1],
+        y * (zz * 4.0 - xx - yy) * -_C3[2],
+        z * (zz * 2.0 - (xx + yy) * 3.0) * _C3[3],
+        x * (zz * 4.0 - xx - yy) * -_C3[2],
+        z * (xx - yy) * _C3_EVEN,
+        x * (xx - yy * 3.0) * -_C3[0],
+    ]
