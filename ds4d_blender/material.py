@@ -1,15 +1,24 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""The material of a drawn splat: one for Cycles and EEVEE."""
+"""The materials of drawn splats, each for Cycles and EEVEE: one of quads, one of points.
+
+Both write alpha = min(0.999, opacity exp(-d2 / 2)), zero below 1/255, over what is behind. They
+differ in how they know d2, the squared distance from the centre in sigmas.
+"""
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 import bpy
 
+from .node_fingerprint import seal
 from .node_layout import arrange
 from .nodes import VERSION_KEY, Field, Tree
+from .surface import surface
 
 MATERIAL_NAME = "DS4D Splat"
-MATERIAL_VERSION = 1
+POINT_MATERIAL_NAME = "DS4D Point"
+MATERIAL_VERSION = 2
 
 # The engine's limits: a splat never covers a pixel completely, and a fainter touch is skipped.
 ALPHA_MAX = 0.999
@@ -17,41 +26,85 @@ ALPHA_MIN = 1.0 / 255.0
 
 
 def splat_material() -> bpy.types.Material:
-    """Return the file's splat material, built when missing."""
+    """Return the file's material of quads, built when missing."""
+    # EEVEE blends quads in the order in which they come.
+    return _material(MATERIAL_NAME, _quad_distance, "BLENDED")
+
+
+def point_material() -> bpy.types.Material:
+    """Return the file's material of points, built when missing."""
+    # Without an order that holds for every view, EEVEE has to let chance decide what is in front.
+    return _material(POINT_MATERIAL_NAME, _point_distance, "DITHERED")
+
+
+def _material(
+    name: str, distance: Callable[[Tree, Field], Field], method: str
+) -> bpy.types.Material:
     for material in bpy.data.materials:
-        if (
-            material.name.split(".")[0] == MATERIAL_NAME
-            and material.get(VERSION_KEY) == MATERIAL_VERSION
-        ):
+        if material.name.split(".")[0] == name and material.get(VERSION_KEY) == MATERIAL_VERSION:
             return material
-    material = bpy.data.materials.new(MATERIAL_NAME)
+    material = bpy.data.materials.new(name)
     if material.node_tree is None:  # until Blender 5.0
         material.use_nodes = True
     material.node_tree.nodes.clear()
-    _build(Tree(material.node_tree))
+    _build(Tree(material.node_tree), distance)
     arrange(material.node_tree)
-    material.surface_render_method = "BLENDED"
+    material.surface_render_method = method
     material.use_transparency_overlap = True
     material.use_backface_culling = False
     # Thousands of tiny lights would cost Cycles everything and change nothing.
     material.cycles.emission_sampling = "NONE"
     material[VERSION_KEY] = MATERIAL_VERSION
+    seal(material.node_tree)
     return material
 
 
-def _build(tree: Tree) -> None:
-    """Write alpha = min(0.999, opacity exp(-d2 / 2)), zero below 1/255, over emission."""
+def _build(tree: Tree, distance: Callable[[Tree, Field], Field]) -> None:
+    opacity = _attribute(tree, "opacity", "Fac")
+    squared = distance(tree, opacity)
+    with tree.frame("Alpha of the Gaussian"):
+        alpha = opacity * tree.math("EXPONENT", squared * -0.5)
+        alpha = alpha * tree.math("GREATER_THAN", alpha, ALPHA_MIN)
+        alpha = tree.math("MINIMUM", alpha, ALPHA_MAX)
+    shader = surface(tree, _attribute(tree, "splat_color", "Color"), alpha)
+    tree.node("ShaderNodeOutputMaterial", {"Surface": shader})
 
-    def attribute(name: str, output: str) -> Field:
-        node = tree.node("ShaderNodeAttribute", attribute_name=name, attribute_type="GEOMETRY")
-        return tree.output(node, output)
 
-    offset = attribute("ds4d_sigmas", "Vector")
-    density = tree.math("EXPONENT", tree.dot(offset, offset) * -0.5)
-    alpha = attribute("opacity", "Fac") * density
-    alpha = alpha * tree.math("GREATER_THAN", alpha, ALPHA_MIN)
-    alpha = tree.math("MINIMUM", alpha, ALPHA_MAX)
-    emission = tree.node("ShaderNodeEmission", {"Color": attribute("splat_color", "Color")})
-    clear = tree.node("ShaderNodeBsdfTransparent")
-    mix = tree.node("ShaderNodeMixShader", {0: alpha, 1: clear, 2: emission})
-    tree.node("ShaderNodeOutputMaterial", {"Surface": mix})
+def _quad_distance(tree: Tree, opacity: Field) -> Field:
+    """Return d2 of a quad, whose inscribed circle is where alpha reaches 1/255."""
+    with tree.frame("Squared distance from the centre in sigmas"):
+        corner = _attribute(tree, "ds4d_corner", "Vector")
+        extent = tree.math("LOGARITHM", opacity * 255.0, 2.718281828459045) * 2.0
+        return tree.dot(corner, corner) * extent
+
+
+def _point_distance(tree: Tree, _: Field) -> Field:
+    """Return the smallest d2 along the ray; 0 for points without axes, which are solid."""
+    with tree.frame("The ray in object space, from the centre of the splat"):
+        hit = tree.node("ShaderNodeNewGeometry")
+        centre = tree.output(tree.node("ShaderNodePointInfo"), "Position")
+        start = _to_object(tree, tree.output(hit, "Position") - centre)
+        ray = _to_object(tree, tree.output(hit, "Incoming"))
+    with tree.frame("Squared distance of ray and centre in sigmas"):
+        axes = [_attribute(tree, f"ds4d_inverse_{axis}", "Vector") for axis in "xyz"]
+        start, ray = (
+            tree.combine(*(tree.dot(vector, axis) for axis in axes)) for vector in (start, ray)
+        )
+        moment = tree.vector_math("CROSS_PRODUCT", start, ray)
+        return tree.dot(moment, moment) / tree.dot(ray, ray)
+
+
+def _to_object(tree: Tree, direction: Field) -> Field:
+    node = tree.node(
+        "ShaderNodeVectorTransform",
+        {0: direction},
+        vector_type="VECTOR",
+        convert_from="WORLD",
+        convert_to="OBJECT",
+    )
+    return tree.output(node)
+
+
+def _attribute(tree: Tree, name: str, output: str) -> Field:
+    node = tree.node("ShaderNodeAttribute", attribute_name=name, attribute_type="GEOMETRY")
+    return tree.output(node, output)

@@ -1,8 +1,7 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """Build node trees from code and reach the inputs of a Geometry Nodes modifier.
 
-`Field` wraps an output socket and gives it arithmetic, so that `a * b + 0.5` becomes Math or
-Vector Math nodes. The same calls work in Blender 4.5 to 5.2.
+The same calls work in Blender 4.5 to 5.2.
 """
 
 from __future__ import annotations
@@ -13,48 +12,11 @@ from typing import Any
 
 import bpy
 
+from .node_field import Field
+from .node_fingerprint import seal
 from .node_layout import arrange
 
 VERSION_KEY = "ds4d_version"
-
-
-class Field:
-    """An output socket of a tree that takes part in arithmetic with numbers and other fields."""
-
-    __slots__ = ("socket", "tree")
-
-    def __init__(self, tree: Tree, socket: bpy.types.NodeSocket) -> None:
-        self.tree = tree
-        self.socket = socket
-
-    @property
-    def is_vector(self) -> bool:
-        """Tell whether the value has three components."""
-        return self.socket.type == "VECTOR"
-
-    def __add__(self, other: Any) -> Field:
-        return self.tree.arithmetic("ADD", self, other)
-
-    def __sub__(self, other: Any) -> Field:
-        return self.tree.arithmetic("SUBTRACT", self, other)
-
-    def __rsub__(self, other: float) -> Field:
-        return self.tree.math("SUBTRACT", other, self)
-
-    def __mul__(self, other: Any) -> Field:
-        return self.tree.arithmetic("MULTIPLY", self, other)
-
-    def __truediv__(self, other: Any) -> Field:
-        return self.tree.arithmetic("DIVIDE", self, other)
-
-    def __rtruediv__(self, other: float) -> Field:
-        return self.tree.math("DIVIDE", other, self)
-
-    def __neg__(self) -> Field:
-        return self * -1.0
-
-    __radd__ = __add__
-    __rmul__ = __mul__
 
 
 class Tree:
@@ -252,9 +214,9 @@ class Tree:
         self.group.interface.items_tree[choice.socket.name].default_value = names[0]
         return self.output(node)
 
-    def choose(self, index: Field, values: Sequence[Any]) -> Field:
-        """Return the number at `index` among `values`."""
-        node = self.node("GeometryNodeIndexSwitch", {"Index": index}, data_type="FLOAT")
+    def choose(self, index: Field, values: Sequence[Any], kind: str = "FLOAT") -> Field:
+        """Return the value at `index` among `values`; `kind` is the type they have."""
+        node = self.node("GeometryNodeIndexSwitch", {"Index": index}, data_type=kind)
         while len(node.index_switch_items) < len(values):
             node.index_switch_items.new()
         for place, value in enumerate(values):
@@ -295,15 +257,36 @@ class Tree:
         """Tell whether the geometry has a named attribute."""
         return self.output(self.node("GeometryNodeInputNamedAttribute", {"Name": name}), "Exists")
 
+    def position(self) -> Field:
+        """Return where the points or vertices lie."""
+        return self.output(self.node("GeometryNodeInputPosition"))
+
+    def transformed_point(self, point: Any, matrix: Field) -> Field:
+        """Return where a matrix takes a point."""
+        inputs = {"Vector": point, "Transform": matrix}
+        return self.output(self.node("FunctionNodeTransformPoint", inputs))
+
+    def sample(self, points: Field, kind: str, value: Field, index: Any) -> Field:
+        """Return the value that a field has at one point of another geometry."""
+        inputs = {"Geometry": points, "Value": value, "Index": index}
+        node = self.node("GeometryNodeSampleIndex", inputs, data_type=kind, domain="POINT")
+        return self.output(node)
+
     def store(
-        self, geometry: Field, name: str, kind: str, value: Any, selection: Any = True
+        self,
+        geometry: Field,
+        name: str,
+        kind: str,
+        value: Any,
+        selection: Any = True,
+        domain: str = "POINT",
     ) -> Field:
-        """Write a named point attribute."""
+        """Write a named attribute."""
         node = self.node(
             "GeometryNodeStoreNamedAttribute",
             {"Geometry": geometry, "Selection": selection, "Name": name, "Value": value},
             data_type=kind,
-            domain="POINT",
+            domain=domain,
         )
         return self.output(node)
 
@@ -336,6 +319,7 @@ def shared_group(
     build(Tree(group))
     arrange(group)
     group[VERSION_KEY] = version
+    seal(group)
     return group
 
 

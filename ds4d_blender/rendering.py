@@ -8,9 +8,6 @@ from typing import Literal
 
 import bpy
 
-from .drawing import MODIFIER_NAME
-from .nodes import set_input
-
 Engine = Literal["CYCLES", "EEVEE"]
 
 
@@ -45,20 +42,6 @@ def setup_render(
     scene.view_settings.gamma = 1.0
     if background is not None:
         _set_background(scene, background, encoded=view_transform != "Raw")
-    set_sorting(scene)
-
-
-def set_sorting(scene: bpy.types.Scene) -> None:
-    """Switch the depth order on for EEVEE, which needs it, and off for Cycles, which does not."""
-    for target in scene.objects:
-        modifier = target.modifiers.get(MODIFIER_NAME)
-        if modifier is not None:
-            set_input(modifier, "Sort", needs_sorting(scene))
-
-
-def needs_sorting(scene: bpy.types.Scene) -> bool:
-    """Tell whether the scene's render engine blends faces in the order of the mesh."""
-    return scene.render.engine != "CYCLES"
 
 
 def _setup_cycles(scene: bpy.types.Scene, samples: int, antialias: bool) -> None:

@@ -18,12 +18,10 @@ from .drawing import MODIFIER_NAME as DRAW
 from .drawing import add_drawing
 from .invented import MODIFIER_NAME as INVENTED
 from .invented import add_invented
-from .material import splat_material
 from .nodes import input_value, set_input
 from .player import MODIFIER_NAME as PLAY
 from .player import add_player
 from .point_cloud import LAYOUT, empty_point_cloud, set_attribute
-from .rendering import needs_sorting
 from .splat_layers import Clip, Layer, Part
 
 START_KEY = "ds4d_frame_start"
@@ -53,7 +51,7 @@ def new_splats(
         add_player(target, frame_count=1, fps=24.0, start_frame=1)
     if invented:
         add_invented(target)
-    add_drawing(target, splat_material(), sort=needs_sorting(bpy.context.scene))
+    add_drawing(target)
     return target
 
 
