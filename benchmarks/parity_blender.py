@@ -55,14 +55,14 @@ def render(plan: dict[str, Any]) -> None:
                 camera = scene.camera = bpy.data.objects[name]
                 scene.render.resolution_x = camera["ds4d_width"]
                 scene.render.resolution_y = camera["ds4d_height"]
-                for frame in plan["frames"]:
+                for frame in plan["frames"][engine]:
                     scene.frame_set(scene.frame_start + frame)
                     stem = f"{engine.lower()}-{background}-{name}-{frame:04d}.png"
                     scene.render.filepath = str(Path(plan["folder"]) / stem)
                     began = time.perf_counter()
                     bpy.ops.render.render(write_still=True)
                     seconds[stem] = time.perf_counter() - began
-                    print(f"rendered {len(seconds)}/{plan['total']} {stem}", flush=True)
+                    print(f"@rendered {len(seconds)}/{plan['total']} {stem}", flush=True)
     (Path(plan["folder"]) / "seconds.json").write_text(json.dumps(seconds))
 
 

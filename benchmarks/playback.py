@@ -1,55 +1,91 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Time import, playback and drawing of a large asset in Blender. Run it with Blender's Python:
+"""Time import, playback, drawing and rendering of a large asset in Blender.
 
-PYTHONPATH=. .nox/blender-4.5/bin/python benchmarks/playback.py --splats 100000 --frames 24
+    python benchmarks/playback.py --all
+
+Run it with the engine's Python; every Blender measures in a process of its own. 100,000 splats,
+of which all move, at 32 times. Times are medians over frames and then over runs, in which the
+ways to draw take turns, so that other work on the machine meets all alike. `--parts` measures
+some of it, `--blender` some Blenders.
 """
 
 from __future__ import annotations
 
 import argparse
-import statistics
+import json
+import sys
 import tempfile
-import time
 from pathlib import Path
+from typing import Any
 
-import bpy
+ROOT = Path(__file__).resolve().parent.parent
+sys.path.insert(0, str(ROOT))
 
-from ds4d_blender.drawing import MODIFIER_NAME as DRAWING
-from ds4d_blender.importer import import_asset
-from ds4d_engine.seam import write_asset
-from tests.blender import synthetic
+from benchmarks.blender_process import run_steps  # noqa: E402
+from benchmarks.machine import describe_machine  # noqa: E402
+from ds4d_engine.seam import write_asset  # noqa: E402
+from tests.blender import synthetic  # noqa: E402
+
+BLENDERS = [ROOT / ".nox" / f"blender-{release}" / "bin" / "python" for release in ("4.5", "5.2")]
+PARTS = ("import", "play", "harmonics", "render")
+SH1_BASES, SH3_BASES = 3, 15
 
 
-def frame_milliseconds(frames: int) -> float:
-    """Return the median time to evaluate the next frame."""
-    scene, times = bpy.context.scene, []
-    for frame in range(1, frames + 1):
-        began = time.perf_counter()
-        scene.frame_set(frame)
-        times.append((time.perf_counter() - began) * 1e3)
-    return statistics.median(times)
+def measure(options: argparse.Namespace, python: Path, folder: Path) -> dict[str, Any]:
+    """Return what one Blender took."""
+    plan = {
+        "repository": str(ROOT),
+        "folder": str(folder),
+        "asset": str(folder / "large.ds4d"),
+        "harmonics": str(folder / "harmonics.ds4d"),
+        "frames": options.frames,
+        "runs": options.runs,
+        "parts": options.parts,
+    }
+    run_steps("playback_blender.py", ("measure",), plan, str(python.absolute()))
+    return json.loads((folder / "result.json").read_text())
+
+
+def table(results: list[dict[str, Any]]) -> str:
+    """Return one column a Blender as Markdown."""
+    lines = ["| | " + " | ".join(result["blender"] for result in results) + " |"]
+    lines.append("|---|" + "---|" * len(results))
+    names = list(dict.fromkeys(name for result in results for name in result["figures"]))
+    for name in names:
+        cells = (f"{result['figures'][name]:.2f}" for result in results)
+        lines.append(f"| {name} | " + " | ".join(cells) + " |")
+    return "\n".join(lines)
 
 
 def main() -> None:
-    """Import a synthetic asset in which every splat moves, and time it."""
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    """Measure what the command line asks for."""
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawTextHelpFormatter
+    )
+    parser.add_argument("--all", action="store_true", help="everything in both Blenders")
+    parser.add_argument("--blender", type=Path, nargs="+", default=BLENDERS[:1])
+    parser.add_argument("--parts", nargs="+", choices=PARTS, default=["import", "play"])
     parser.add_argument("--splats", type=int, default=100_000)
-    parser.add_argument("--frames", type=int, default=24)
+    parser.add_argument("--frames", type=int, default=32)
+    parser.add_argument("--runs", type=int, default=5)
+    parser.add_argument("--json", type=Path)
     options = parser.parse_args()
-    with tempfile.TemporaryDirectory() as folder:
-        path = Path(folder) / "large.ds4d"
-        write_asset(path, synthetic.asset(0, options.splats, frames=options.frames))
-        bpy.ops.wm.read_factory_settings(use_empty=True)
-        began = time.perf_counter()
-        splats = import_asset(path, cameras=True)
-        imported = time.perf_counter() - began
-    scene = bpy.context.scene
-    scene.camera = next(item for item in scene.objects if item.type == "CAMERA")
-    drawn = frame_milliseconds(options.frames)
-    splats.modifiers[DRAWING].show_viewport = False
-    played = frame_milliseconds(options.frames)
-    print(f"Blender {bpy.app.version_string}, {options.splats} splats x {options.frames} frames")
-    print(f"import {imported:.2f} s; play {played:.1f} ms a frame; play and draw {drawn:.1f} ms")
+    if options.all:
+        options.parts, options.blender = list(PARTS), BLENDERS
+    with tempfile.TemporaryDirectory() as scratch:
+        folder = Path(scratch)
+        for name, frames, bases in (
+            ("large", options.frames, SH1_BASES),
+            ("harmonics", 2, SH3_BASES),
+        ):
+            clip = synthetic.asset(0, options.splats, frames=frames, bases=bases)
+            write_asset(folder / f"{name}.ds4d", clip)
+        results = [measure(options, python, folder) for python in options.blender]
+    print(f"{options.splats} splats x {options.frames} times")
+    print(table(results))
+    if options.json:
+        document = {"splats": options.splats, "results": results, "machine": describe_machine()}
+        options.json.write_text(json.dumps(document, indent=1) + "\n")
 
 
 if __name__ == "__main__":
