@@ -1,23 +1,17 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Play baked frames with Geometry Nodes: no Python runs while the file plays or renders.
-
-The dynamic point cloud carries `pos_0`, `rot_0`, `scl_0`, `pos_1`, ... (and `opa_0`, ... when
-its opacity changes, `col_0`, ... when its colour does). The tree reads the two frames around the
-current time and interpolates: positions, scales, opacities and encoded colours linearly, rotations
-along the shortest arc.
-"""
+"""The modifier that plays a clip: put it on an object, tell it which clip, choose how it plays."""
 
 from __future__ import annotations
 
 import bpy
 
-from .nodes import Field, Tree, set_input, set_menu, shared_group
+from .nodes import input_value, set_input, set_menu
+from .playing import MODES, play_group
 
-GROUP_NAME = "DS4D Play"
-GROUP_VERSION = 2
 MODIFIER_NAME = "DS4D Play"
-MODES = ("Loop", "Ping-Pong", "Clamp")
-FRAME_PATTERNS = ("pos_*", "rot_*", "scl_*", "opa_*", "col_*")
+LONGEST_FADE = 8.0
+
+__all__ = ["MODES", "MODIFIER_NAME", "add_player", "default_fade", "set_clip", "set_playback"]
 
 
 def add_player(
@@ -34,130 +28,47 @@ def add_player(
     `encoded` keeps colours as sRGB-encoded values, for assets that blend those.
     """
     modifier = target.modifiers.new(MODIFIER_NAME, "NODES")
-    modifier.node_group = shared_group(GROUP_NAME, GROUP_VERSION, _build)
-    set_input(modifier, "Frames", frame_count)
-    set_input(modifier, "FPS", fps)
+    modifier.node_group = play_group()
+    set_input(modifier, "Fade", default_fade(1))
+    set_clip(modifier, frame_count=frame_count, fps=fps, encoded=encoded)
     set_input(modifier, "Start Frame", start_frame)
-    set_input(modifier, "sRGB Blend", encoded)
     if static is not None:
         set_input(modifier, "Static", static)
     return modifier
 
 
+def set_clip(
+    modifier: bpy.types.NodesModifier,
+    *,
+    frame_count: int,
+    fps: float,
+    moments: int | None = None,
+    encoded: bool = False,
+) -> None:
+    """Tell the modifier what the object carries: `moments`, by default one for every frame.
+
+    A fade that the artist has not changed follows the length of the clip.
+    """
+    before = int(input_value(modifier, "Frames"))
+    steps = max((moments or frame_count) - 1, 1)
+    values: dict[str, object] = {
+        "Frames": frame_count,
+        "FPS": fps,
+        "Knot Spacing": max(frame_count - 1, 1) / steps,
+        "sRGB Blend": encoded,
+    }
+    if abs(input_value(modifier, "Fade") - default_fade(before)) < 1e-4:
+        values["Fade"] = default_fade(frame_count)
+    for name, value in values.items():
+        if input_value(modifier, name) != value:
+            set_input(modifier, name, value)
+
+
+def default_fade(frame_count: int) -> float:
+    """Return over how many frames a clip blends into its start: a third of it, 8 at most."""
+    return min(LONGEST_FADE, (frame_count - 1) / 3)
+
+
 def set_playback(modifier: bpy.types.NodesModifier, mode: str) -> None:
     """Choose one of MODES."""
     set_menu(modifier, "Playback", mode, MODES)
-
-
-def _declare(tree: Tree) -> None:
-    tree.declare("Geometry", "Geometry", output=True)
-    tree.declare("Geometry", "Geometry")
-    tree.declare("Static", "Object", tip="Point cloud that does not move, drawn with this one")
-    tree.declare("Playback", "Menu", tip="What happens before the first and after the last frame")
-    tree.declare("Speed", "Float", 1.0, tip="Playback speed; negative plays backwards")
-    tree.declare("Offset", "Float", 0.0, tip="Added to the time, in frames of the clip")
-    tree.declare("Start Frame", "Float", 0.0, tip="Scene frame that shows the clip's first frame")
-    tree.declare(
-        "Real Time", "Bool", True, tip="Play at the clip's own frame rate, whatever the scene's is"
-    )
-    tree.declare("Use Scene Time", "Bool", True, tip="Follow the scene; off: follow Time")
-    tree.declare("Time", "Float", 0.0, tip="Time in frames of the clip; can be keyframed")
-    tree.declare("Frames", "Int", 1, tip="Number of frames of the clip")
-    tree.declare("FPS", "Float", 24.0, tip="Frame rate of the clip")
-    tree.declare(
-        "sRGB Blend", "Bool", False, tip="The clip was fitted for blending encoded colours"
-    )
-
-
-def _build(tree: Tree) -> None:
-    _declare(tree)
-    source = tree.node("NodeGroupInput")
-    first, second, factor = _frames(tree, source)
-
-    def name(pattern: str, index: Field) -> Field:
-        digits = tree.node("FunctionNodeValueToString", data_type="INT")
-        tree.connect(tree.input(digits, "Value"), index)
-        inputs = {"String": pattern, "Find": "#", "Replace": digits}
-        return tree.output(tree.node("FunctionNodeReplaceString", inputs))
-
-    def current(pattern: str, kind: str, mix: str) -> tuple[Field, Field]:
-        names = [name(pattern, index) for index in (first, second)]
-        a, b = (tree.attribute(item, kind) for item in names)
-        return tree.mix(mix, factor, a, b), tree.exists(names[0])
-
-    geometry = tree.output(source, "Geometry")
-    position, moves = current("pos_#", "FLOAT_VECTOR", "VECTOR")
-    geometry = tree.output(
-        tree.node(
-            "GeometryNodeSetPosition",
-            {"Geometry": geometry, "Selection": moves, "Position": position},
-        )
-    )
-    for pattern, kind, mix, target in (
-        ("rot_#", "QUATERNION", "ROTATION", "rotation"),
-        ("scl_#", "FLOAT_VECTOR", "VECTOR", "scale"),
-        ("opa_#", "FLOAT", "FLOAT", "opacity"),
-    ):
-        value, present = current(pattern, kind, mix)
-        geometry = tree.store(geometry, target, kind, value, selection=present)
-    encoded, present = current("col_#", "FLOAT_VECTOR", "VECTOR")
-    color = _splat_color(tree, encoded, tree.output(source, "sRGB Blend"))
-    geometry = tree.store(geometry, "splat_color", "FLOAT_COLOR", color, selection=present)
-    geometry = tree.remove(geometry, FRAME_PATTERNS)
-    # Both clouds share one object space: the static one is parented without an offset.
-    static = tree.node("GeometryNodeObjectInfo", {"Object": tree.output(source, "Static")})
-    joined = tree.node(
-        "GeometryNodeJoinGeometry", {"Geometry": [tree.output(static, "Geometry"), geometry]}
-    )
-    tree.node("NodeGroupOutput", {"Geometry": joined})
-
-
-def _splat_color(tree: Tree, encoded: Field, keep: Field) -> Field:
-    """Return the signed colour: linear light unless `keep`. Drawing cuts it off at 0."""
-
-    def decode(channel: Field) -> Field:
-        curve = tree.math("POWER", (channel + 0.055) / 1.055, 2.4)
-        bright = tree.math("GREATER_THAN", channel, 0.04045)
-        return tree.switch("FLOAT", bright, channel / 12.92, curve)
-
-    linear = tree.combine(*(decode(channel) for channel in tree.separate(encoded)))
-    return tree.switch("VECTOR", keep, linear, encoded)
-
-
-def _clip_time(tree: Tree, source: bpy.types.Node) -> Field:
-    """Return the time in frames of the clip, before looping."""
-    scene_frame = tree.output(tree.node("GeometryNodeInputSceneTime"), "Frame")
-    scene_fps = tree.driven(
-        "fps / base", {"fps": "render.fps", "base": "render.fps_base"}, "Scene FPS"
-    )
-    rate = tree.switch(
-        "FLOAT", tree.output(source, "Real Time"), 1.0, tree.output(source, "FPS") / scene_fps
-    )
-    since_start = (scene_frame - tree.output(source, "Start Frame")) * rate
-    time = tree.switch(
-        "FLOAT",
-        tree.output(source, "Use Scene Time"),
-        tree.output(source, "Time"),
-        since_start,
-    )
-    return time * tree.output(source, "Speed") + tree.output(source, "Offset")
-
-
-def _frames(tree: Tree, source: bpy.types.Node) -> tuple[Field, Field, Field]:
-    """Return the frames before and after the current time, and the fraction between them."""
-    time = _clip_time(tree, source)
-    count = tree.output(source, "Frames")
-    last = count - 1.0
-    loop = tree.math("FLOORED_MODULO", time, count)
-    ping_pong = tree.math("PINGPONG", time, last)
-    clamp = tree.math("MINIMUM", tree.math("MAXIMUM", time, 0.0), last)
-
-    # Two menu switches on one input would be two menus in conflict: this one gives a number.
-    mode = tree.menu(tree.output(source, "Playback"), MODES)
-    frame = tree.choose(mode, (loop, ping_pong, clamp))
-    first = tree.math("FLOOR", frame)
-    # A loop interpolates from the last frame to the first; elsewhere the last frame holds.
-    following = first + 1.0
-    held = tree.math("MINIMUM", following, last)
-    second = tree.choose(mode, (tree.math("FLOORED_MODULO", following, count), held, held))
-    return first, second, frame - first

@@ -14,6 +14,7 @@ import bpy
 import numpy as np
 from numpy.typing import NDArray
 
+from .density_order import density_ranks
 from .seam import Asset, Gaussians
 
 SH_C0 = 0.28209479177387814
@@ -40,6 +41,8 @@ class Clip:
 
     counts: dict[Part, int]
     frame_count: int
+    moments: int
+    """How many of the frames are stored; fewer where memory is short."""
     fps: float
     frame_start: int
     blend: str
@@ -49,7 +52,7 @@ class Clip:
     @property
     def floats(self) -> int:
         """Return about how many numbers its attributes have."""
-        return 20 * sum(self.counts.values()) + 10 * self.frame_count * self.counts["dynamic"]
+        return 21 * sum(self.counts.values()) + 10 * self.moments * self.counts["dynamic"]
 
 
 def clip_of(asset: Asset) -> Clip:
@@ -58,6 +61,7 @@ def clip_of(asset: Asset) -> Clip:
     return Clip(
         counts={part: len(gaussians) for part, gaussians in parts.items()},
         frame_count=asset.frame_count,
+        moments=len(asset.motion.means),
         fps=asset.fps,
         frame_start=asset.frame_start,
         blend=asset.blend,
@@ -67,14 +71,30 @@ def clip_of(asset: Asset) -> Clip:
 
 def layers(asset: Asset) -> Iterator[Layer]:
     """Yield every attribute of both clouds; a part without Gaussians has none."""
+    ranks = _ranks(asset)
     if len(asset.static):
-        yield from _canonical("static", asset.static, asset.blend)
+        yield from _canonical("static", asset.static, asset.blend, ranks["static"])
     if len(asset.dynamic):
-        yield from _canonical("dynamic", asset.dynamic, asset.blend)
+        yield from _canonical("dynamic", asset.dynamic, asset.blend, ranks["dynamic"])
         yield from _motion(asset)
 
 
-def _canonical(part: Part, gaussians: Gaussians, blend: str) -> Iterator[Layer]:
+def _ranks(asset: Asset) -> dict[Part, NDArray[np.float32]]:
+    """Return the order in which splats are kept: one order for both clouds."""
+    static, dynamic = asset.static, asset.dynamic
+    over_time = asset.motion.opacities
+    opacities = dynamic.opacities if over_time is None else over_time.mean(axis=0)
+    ranks = density_ranks(
+        np.concatenate([static.means, dynamic.means]),
+        np.concatenate([static.scales, dynamic.scales]),
+        np.concatenate([static.opacities, opacities]),
+    )
+    return {"static": ranks[: len(static)], "dynamic": ranks[len(static) :]}
+
+
+def _canonical(
+    part: Part, gaussians: Gaussians, blend: str, ranks: NDArray[np.float32]
+) -> Iterator[Layer]:
     """Yield the attributes of Blender's own splats, and those drawing needs."""
 
     def layer(name: str, kind: str, values: NDArray[np.floating]) -> Layer:
@@ -90,6 +110,7 @@ def _canonical(part: Part, gaussians: Gaussians, blend: str) -> Iterator[Layer]:
     yield layer("opacity", "FLOAT", gaussians.opacities)
     yield layer("dynamic_score", "FLOAT", gaussians.dynamic_scores)
     yield layer("observed", "FLOAT", gaussians.observed)
+    yield layer("density_rank", "FLOAT", ranks)
     colours = np.column_stack([splat_colors(sh0, blend), np.ones(len(gaussians))])
     yield layer("splat_color", "FLOAT_COLOR", colours)
 
@@ -100,7 +121,7 @@ def _motion(asset: Asset) -> Iterator[Layer]:
     def layer(name: str, kind: str, values: NDArray[np.floating]) -> Layer:
         return Layer("dynamic", name, kind, _flat(values))
 
-    for frame in range(asset.frame_count):
+    for frame in range(len(motion.means)):
         yield layer(f"pos_{frame}", "FLOAT_VECTOR", motion.means[frame])
         if motion.quats is not None:
             yield layer(f"rot_{frame}", "QUATERNION", _unit(motion.quats[frame]))
@@ -110,7 +131,7 @@ def _motion(asset: Asset) -> Iterator[Layer]:
             yield layer(f"opa_{frame}", "FLOAT", motion.opacities[frame])
         if motion.sh0 is not None:
             # Encoded, and not yet cut off at 0: mixed in between frames like the coefficients.
-            encoded = motion.sh0[frame, :, 0] * np.float32(SH_C0) + np.float32(0.5)
+            encoded = motion.sh0[frame][:, 0] * np.float32(SH_C0) + np.float32(0.5)
             yield layer(f"col_{frame}", "FLOAT_VECTOR", encoded)
 
 
@@ -130,7 +151,7 @@ def splat_colors(sh0: NDArray[np.float32], blend: str) -> NDArray[np.float32]:
 
 
 def _unit(quats: NDArray[np.float32]) -> NDArray[np.float32]:
-    lengths = np.linalg.norm(quats, axis=-1, keepdims=True)
+    lengths = np.sqrt(np.einsum("ij,ij->i", quats, quats))[:, None]
     return quats / np.maximum(lengths, np.float32(1e-12))
 
 

@@ -18,9 +18,10 @@ from .drawing import MODIFIER_NAME as DRAW
 from .drawing import add_drawing
 from .invented import MODIFIER_NAME as INVENTED
 from .invented import add_invented
+from .motion_blur import prepare_motion_blur
 from .nodes import input_value, set_input
 from .player import MODIFIER_NAME as PLAY
-from .player import add_player
+from .player import add_player, set_clip
 from .point_cloud import LAYOUT, empty_point_cloud, set_attribute
 from .splat_layers import Clip, Layer, Part
 
@@ -46,6 +47,7 @@ def new_splats(
     """
     target = bpy.data.objects.new(name, empty_point_cloud(name, 0))
     target.rotation_mode = "QUATERNION"
+    prepare_motion_blur(target)
     collection.objects.link(target)
     if moving:
         add_player(target, frame_count=1, fps=24.0, start_frame=1)
@@ -222,18 +224,18 @@ def _exchange_static(
 
 
 def _set_player(target: bpy.types.Object, player: bpy.types.NodesModifier, clip: Clip) -> None:
-    values: dict[str, object] = {
-        "Frames": clip.frame_count,
-        "FPS": clip.fps,
-        "sRGB Blend": clip.blend == "srgb",
-    }
+    set_clip(
+        player,
+        frame_count=clip.frame_count,
+        fps=clip.fps,
+        moments=clip.moments,
+        encoded=clip.blend == "srgb",
+    )
+    start = float(clip.frame_start)
     # The artist may have moved the clip in time meanwhile.
     if target.get(START_KEY) in (None, input_value(player, "Start Frame")):
-        values["Start Frame"] = float(clip.frame_start)
-    target[START_KEY] = float(clip.frame_start)
-    for name, value in values.items():
-        if input_value(player, name) != value:
-            set_input(player, name, value)
+        set_input(player, "Start Frame", start)
+    target[START_KEY] = start
 
 
 def _before_drawing(target: bpy.types.Object) -> None:
