@@ -83,7 +83,7 @@ def _ranks(asset: Asset) -> dict[Part, NDArray[np.float32]]:
     """Return the order in which splats are kept: one order for both clouds."""
     static, dynamic = asset.static, asset.dynamic
     over_time = asset.motion.opacities
-    opacities = dynamic.opacities if over_time is None else over_time.mean(axis=0)
+    opacities = dynamic.opacities if over_time is None else np.mean(over_time, axis=0)
     ranks = density_ranks(
         np.concatenate([static.means, dynamic.means]),
         np.concatenate([static.scales, dynamic.scales]),

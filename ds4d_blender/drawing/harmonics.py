@@ -7,7 +7,12 @@ camera to the splat in the object's own space, so that the colors turn with the 
 
 from __future__ import annotations
 
-from ..nodes import Field, Tree
+import bpy
+
+from ..nodes import Field, Tree, shared_group
+
+GROUP_NAME = "DS4D View Light"
+GROUP_VERSION = 1
 
 _C1 = 0.4886025119029199
 _C2 = (1.0925484305920792, 0.31539156525252005, 0.5462742152960396)
@@ -20,50 +25,64 @@ def view_light(tree: Tree, points: Field, highest: Field) -> tuple[Field, Field]
 
     Degrees that the points do not have, whole, count as missing; without a camera all do.
     """
-    with tree.frame("Degree that is there"):
+    group = shared_group(GROUP_NAME, GROUP_VERSION, _build, modifier=False)
+    node = tree.call(group, {"Geometry": points, "SH Degree": highest})
+    return tree.output(node, "Light"), tree.output(node, "Present")
+
+
+def _build(tree: Tree) -> None:
+    tree.declare("Light", "Vector", output=True)
+    tree.declare("Present", "Bool", output=True)
+    tree.declare("Geometry", "Geometry")
+    tree.declare("SH Degree", "Int", 3, minimum=0, maximum=3)
+    with tree.frame("Camera, in the object's space"):
         camera = tree.node(
             "GeometryNodeObjectInfo",
             {"Object": tree.node("GeometryNodeInputActiveCamera")},
             transform_space="RELATIVE",
         )
-        degree = _degree(tree, points, camera, highest)
+    with tree.frame("Degree: as far as it is there"):
+        degree = _degree(tree, camera)
     with tree.frame("Direction of view"):
         direction = tree.separate(_direction(tree, camera))
-    light: Field | None = None
-    coefficient = 0
+    partial: list[Field] = []
     sums: list[Field] = []
     for number, basis in enumerate((_first, _second, _third), start=1):
         with tree.frame(f"Degree {number}"):
             for value in basis(*direction):
-                vector = tree.attribute(f"radiance:sh_{coefficient}", "FLOAT_VECTOR") * value
-                light = vector if light is None else light + vector
-                coefficient += 1
-            sums.append(light)
+                term = tree.attribute(f"radiance:sh_{len(partial)}", "FLOAT_VECTOR") * value
+                partial.append(partial[-1] + term if partial else term)
+            sums.append(partial[-1])
     with tree.frame("Sum up to the degree"):
         light = sums[0]
         for number in (2, 3):
             reached = tree.math("GREATER_THAN", degree, number - 0.5)
             light = tree.switch("VECTOR", reached, light, sums[number - 1])
-    return light, tree.math("GREATER_THAN", degree, 0.5)
+        present = tree.math("GREATER_THAN", degree, 0.5)
+    tree.node("NodeGroupOutput", {"Light": light, "Present": present})
 
 
-def _degree(tree: Tree, points: Field, camera: object, highest: Field) -> Field:
+def _degree(tree: Tree, camera: bpy.types.Node) -> Field:
     """Return the degree that is drawn: one number, not one for each point."""
     there = []
     for last in (2, 7, 14):  # the last coefficient of each degree
         first_point = tree.node(
             "GeometryNodeSampleIndex",
-            {"Geometry": points, "Value": tree.exists(f"radiance:sh_{last}"), "Index": 0},
+            {
+                "Geometry": tree.read("Geometry"),
+                "Value": tree.exists(f"radiance:sh_{last}"),
+                "Index": 0,
+            },
             data_type="FLOAT",
             domain="POINT",
         )
         there.append(tree.output(first_point))
     # Without a camera the scale is zero.
     present = tree.math("SIGN", tree.vector_math("LENGTH", tree.output(camera, "Scale")))
-    return tree.math("MINIMUM", there[0] + there[1] + there[2], highest) * present
+    return tree.math("MINIMUM", there[0] + there[1] + there[2], tree.read("SH Degree")) * present
 
 
-def _direction(tree: Tree, camera: object) -> Field:
+def _direction(tree: Tree, camera: bpy.types.Node) -> Field:
     """Return the unit vector from the camera to each point; parallel if it is orthographic."""
     position = tree.output(tree.node("GeometryNodeInputPosition"))
     ray = position - tree.output(camera, "Location")

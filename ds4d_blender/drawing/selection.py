@@ -15,7 +15,7 @@ from .color import declare_tint
 GROUP_NAME = "DS4D Select"
 GROUP_VERSION = 1
 SHOWN = ("All", "Moving", "Still", "Observed", "Invented")
-GROWTH = 0.3
+GROWTH = 0.4
 """The splats that are kept grow by density ** -GROWTH."""
 
 _TOP = ("Density", "Splat Size", "Opacity", "Minimum Opacity")
