@@ -64,19 +64,11 @@ def _build(tree: Tree) -> None:
 
 def _degree(tree: Tree, camera: bpy.types.Node) -> Field:
     """Return the degree that is drawn: one number, not one for each point."""
-    there = []
-    for last in (2, 7, 14):  # the last coefficient of each degree
-        first_point = tree.node(
-            "GeometryNodeSampleIndex",
-            {
-                "Geometry": tree.read("Geometry"),
-                "Value": tree.exists(f"radiance:sh_{last}"),
-                "Index": 0,
-            },
-            data_type="FLOAT",
-            domain="POINT",
-        )
-        there.append(tree.output(first_point))
+    # The last coefficient of each degree; one point speaks for all.
+    there = [
+        tree.sample(tree.read("Geometry"), "FLOAT", tree.exists(f"radiance:sh_{last}"), 0)
+        for last in (2, 7, 14)
+    ]
     # Without a camera the scale is zero.
     present = tree.math("SIGN", tree.vector_math("LENGTH", tree.output(camera, "Scale")))
     return tree.math("MINIMUM", there[0] + there[1] + there[2], tree.read("SH Degree")) * present
@@ -84,8 +76,7 @@ def _degree(tree: Tree, camera: bpy.types.Node) -> Field:
 
 def _direction(tree: Tree, camera: bpy.types.Node) -> Field:
     """Return the unit vector from the camera to each point; parallel if it is orthographic."""
-    position = tree.output(tree.node("GeometryNodeInputPosition"))
-    ray = position - tree.output(camera, "Location")
+    ray = tree.position() - tree.output(camera, "Location")
     forward = tree.node(
         "FunctionNodeTransformDirection",
         {"Direction": (0.0, 0.0, -1.0), "Transform": tree.output(camera, "Transform")},

@@ -155,12 +155,8 @@ def _cropped(tree: Tree) -> tuple[Field, Field]:
     # Without an object the scale is zero.
     present = tree.vector_math("LENGTH", tree.output(box, "Scale"))
     inverse = tree.node("FunctionNodeInvertMatrix", {"Matrix": tree.output(box, "Transform")})
-    position = tree.output(tree.node("GeometryNodeInputPosition"))
-    place = tree.node(
-        "FunctionNodeTransformPoint",
-        {"Vector": position, "Transform": tree.output(inverse, "Matrix")},
-    )
-    x, y, z = tree.separate(tree.vector_math("ABSOLUTE", tree.output(place)))
+    place = tree.transformed_point(tree.position(), tree.output(inverse, "Matrix"))
+    x, y, z = tree.separate(tree.vector_math("ABSOLUTE", place))
     farthest = tree.math("MAXIMUM", tree.math("MAXIMUM", x, y), z)
     outside = tree.math("GREATER_THAN", farthest, 1.0)
     weight = tree.switch("FLOAT", tree.read("Crop Outside"), 1.0 - outside, outside)
