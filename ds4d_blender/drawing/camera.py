@@ -24,15 +24,18 @@ def call_camera(tree: Tree) -> bpy.types.Node:
 
 def _build(tree: Tree) -> None:
     tree.declare("To Camera", "Matrix", output=True, tip="From object space to camera space")
-    tree.declare("Right", "Vector", output=True, tip="Camera X in object space")
-    tree.declare("Up", "Vector", output=True, tip="Camera Y in object space")
+    tree.declare("Right", "Vector", output=True, tip="A step along camera X, in object space")
+    tree.declare("Up", "Vector", output=True, tip="A step along camera Y, in object space")
+    for axis in "XYZ":
+        tip = f"How camera {axis} grows with each coordinate of object space"
+        tree.declare(f"{axis} Slope", "Vector", output=True, tip=tip)
     tree.declare("Scale", "Vector", output=True, tip="Focal lengths in halves of the image size")
     tree.declare("Shift", "Vector", output=True, tip="Lens shift in halves of the image size")
     tree.declare("Pixel", "Vector", output=True, tip="Size of a pixel at depth 1")
     tree.declare("Perspective", "Float", output=True, tip="1, or 0 for an orthographic camera")
     tree.declare("Present", "Bool", output=True, tip="Whether the scene has an active camera")
     with tree.frame("Object space to camera space"):
-        to_camera, right, up = _space(tree)
+        to_camera, steps, slopes = _space(tree)
     with tree.frame("Projection"):
         matrix = _projection_matrix(tree)
         scale = tree.combine(_entry(tree, matrix, 0, 0), _entry(tree, matrix, 1, 1), 1.0)
@@ -44,8 +47,9 @@ def _build(tree: Tree) -> None:
         pixel = tree.vector_math("DIVIDE", (2.0, 2.0, 1.0), scale * tree.combine(x, y, 1.0))
     outputs = {
         "To Camera": to_camera,
-        "Right": right,
-        "Up": up,
+        "Right": steps[0],
+        "Up": steps[1],
+        **{f"{axis} Slope": slope for axis, slope in zip("XYZ", slopes, strict=True)},
         "Scale": scale,
         "Shift": shift,
         "Pixel": pixel,
@@ -55,8 +59,11 @@ def _build(tree: Tree) -> None:
     tree.node("NodeGroupOutput", outputs)
 
 
-def _space(tree: Tree) -> tuple[Field, Field, Field]:
-    """Return the matrix from object space to camera space, and the camera's X and Y back in it."""
+def _space(tree: Tree) -> tuple[Field, list[Field], list[Field]]:
+    """Return the matrix to camera space, the columns of its inverse, and its rows.
+
+    An object of uneven scale makes them differ.
+    """
     camera = tree.node(
         "GeometryNodeObjectInfo", {"Object": tree.node("GeometryNodeInputActiveCamera")}
     )
@@ -66,17 +73,20 @@ def _space(tree: Tree) -> tuple[Field, Field, Field]:
     )
     own = tree.node("GeometryNodeObjectInfo", {"Object": tree.node("GeometryNodeSelfObject")})
     inverse = tree.node("FunctionNodeInvertMatrix", {"Matrix": pose})
-    to_camera = tree.node(
-        "FunctionNodeMatrixMultiply",
-        {0: tree.output(inverse, "Matrix"), 1: tree.output(own, "Transform")},
-    )
-    back = tree.node("FunctionNodeInvertMatrix", {"Matrix": to_camera})
+    inputs = {0: tree.output(inverse, "Matrix"), 1: tree.output(own, "Transform")}
+    to_camera = tree.output(tree.node("FunctionNodeMatrixMultiply", inputs))
+    back = tree.output(tree.node("FunctionNodeInvertMatrix", {"Matrix": to_camera}), "Matrix")
+    turned = tree.output(tree.node("FunctionNodeTransposeMatrix", {"Matrix": to_camera}))
+    return to_camera, _columns(tree, back), _columns(tree, turned)
 
-    def axis(direction: tuple[float, float, float]) -> Field:
-        inputs = {"Direction": direction, "Transform": tree.output(back, "Matrix")}
-        return tree.output(tree.node("FunctionNodeTransformDirection", inputs))
 
-    return tree.output(to_camera), axis((1.0, 0.0, 0.0)), axis((0.0, 1.0, 0.0))
+def _columns(tree: Tree, matrix: Field) -> list[Field]:
+    columns = []
+    for index in range(3):
+        unit = tuple(float(index == other) for other in range(3))
+        node = tree.node("FunctionNodeTransformDirection", {"Direction": unit, "Transform": matrix})
+        columns.append(tree.output(node))
+    return columns
 
 
 def _projection_matrix(tree: Tree) -> bpy.types.Node:

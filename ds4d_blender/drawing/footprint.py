@@ -26,6 +26,18 @@ NEAR_PLANE = 0.01
 LOW_PASS = 0.3
 BORDER = 1.3
 
+# What projected points no longer need: sorting them would take twice as long. Cycles would use
+# `velocity` in place of the motion between frames.
+_CONSUMED = (
+    "radiance:*",
+    "rotation",
+    "scale",
+    "velocity",
+    "dynamic_score",
+    "observed",
+    "density_rank",
+)
+
 
 def call_footprint(tree: Tree, points: Field) -> Field:
     """Return the points with the ellipses that they cover in the image."""
@@ -51,6 +63,7 @@ def _build(tree: Tree) -> None:
         factor = _factor(tree, rows, blur) * extent
     with tree.frame("Keep"):
         drawn = tree.store(tree.read("Geometry"), FACTOR, "FLOAT_VECTOR", factor)
+        drawn = tree.remove(drawn, _CONSUMED)
     tree.node("NodeGroupOutput", {"Geometry": drawn})
 
 
@@ -61,38 +74,29 @@ def _extent(tree: Tree, depth: Field) -> Field:
     return tree.math("SQRT", tree.math("MAXIMUM", squared, 0.0)) * visible
 
 
-def _rows(tree: Tree, camera: bpy.types.Node, x: Field, y: Field) -> tuple[Field, Field]:
+def _rows(tree: Tree, camera: bpy.types.Node, x: Field, y: Field) -> list[Field]:
     """Return the rows of the 2x3 matrix whose product with its transpose is the covariance.
 
-    `x` and `y` are the slopes of the ray to the centre.
+    `x` and `y` are the slopes of the ray to the centre. A row is a direction of the image turned
+    into the splat's own axes, times its standard deviations.
     """
     scale, shift = tree.output(camera, "Scale"), tree.output(camera, "Shift")
     border = (BORDER, BORDER, 0.0)
     # Held within 15 % of the image size beyond its border.
     low = tree.vector_math("MAXIMUM", tree.combine(x, y, 0.0), (shift - border) / scale)
     held = tree.vector_math("MINIMUM", low, (shift + border) / scale)
-    slope_x, slope_y, _ = tree.separate(held * tree.output(camera, "Perspective"))
-    ax, ay, az = _axes(tree, tree.output(camera, "To Camera"))
-    return (
-        tree.vector_math("MULTIPLY_ADD", az, slope_x, ax),
-        tree.vector_math("MULTIPLY_ADD", az, slope_y, ay),
-    )
-
-
-def _axes(tree: Tree, to_camera: Field) -> tuple[Field, Field, Field]:
-    """Return the x, the y and the z of the three axes in camera space, as vectors."""
+    slopes = tree.separate(held * tree.output(camera, "Perspective"))
+    depth = tree.output(camera, "Z Slope")
     rotation = tree.attribute("rotation", "QUATERNION")
-    length_x, length_y, length_z = tree.separate(tree.attribute("scale", "FLOAT_VECTOR"))
-    columns = []
-    for index, length in enumerate((length_x, length_y, length_z)):
-        unit = tuple(float(index == other) for other in range(3))
-        turned = tree.node("FunctionNodeRotateVector", {"Vector": unit, "Rotation": rotation})
-        inputs = {"Direction": tree.output(turned) * length, "Transform": to_camera}
-        columns.append(
-            tree.separate(tree.output(tree.node("FunctionNodeTransformDirection", inputs)))
-        )
-    x, y, z = (tree.combine(*components) for components in zip(*columns, strict=True))
-    return x, y, z
+    back = tree.output(tree.node("FunctionNodeInvertRotation", {"Rotation": rotation}))
+    scales = tree.attribute("scale", "FLOAT_VECTOR")
+    rows = []
+    for axis, slope in zip("XY", slopes[:2], strict=True):
+        across = tree.output(camera, f"{axis} Slope")
+        direction = tree.vector_math("MULTIPLY_ADD", depth, slope, across)
+        inputs = {"Vector": direction, "Rotation": back}
+        rows.append(tree.output(tree.node("FunctionNodeRotateVector", inputs)) * scales)
+    return rows
 
 
 def _blur(tree: Tree, camera: bpy.types.Node, depth: Field) -> tuple[Field, Field]:
@@ -106,7 +110,7 @@ def _blur(tree: Tree, camera: bpy.types.Node, depth: Field) -> tuple[Field, Fiel
     return squared * x, squared * y
 
 
-def _factor(tree: Tree, rows: tuple[Field, Field], blur: tuple[Field, Field]) -> Field:
+def _factor(tree: Tree, rows: list[Field], blur: tuple[Field, Field]) -> Field:
     """Return (L11, L21, L22)."""
     first, second = rows
     a = tree.dot(first, first) + blur[0]
