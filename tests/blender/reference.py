@@ -3,6 +3,8 @@
 
 from __future__ import annotations
 
+import math
+
 import numpy as np
 from numpy.typing import NDArray
 
@@ -49,12 +51,46 @@ def project(g: Gaussians, camera: Camera) -> tuple[Array, Array, Array]:
     return centres, covariances, z
 
 
+def encoded_colours(g: Gaussians, eye: Array) -> Array:
+    """Return the signed colours [N,3] of Gaussians as seen from a point."""
+    directions = g.means - eye
+    directions /= np.linalg.norm(directions, axis=1, keepdims=True)
+    degree = round((g.shN.shape[1] + 1) ** 0.5) - 1
+    seen = np.einsum("nk,nkc->nc", harmonics(directions, degree), g.shN.astype(np.float64))
+    return g.sh0[:, 0, :].astype(np.float64) * SH_C0 + 0.5 + seen
+
+
+def harmonics(directions: Array, degree: int) -> Array:
+    """Real spherical harmonics [N,K-1] of degrees 1 to `degree`, with the Condon-Shortley phase.
+
+    By the recurrence of associated Legendre polynomials, orders from -n to n in each degree n.
+    """
+    x, y, z = directions.T
+    turns = [(x + 1j * y) ** m for m in range(degree + 1)]
+    values = [np.zeros((len(x), 0))]
+    legendre: dict[tuple[int, int], Array] = {}
+    for m in range(degree + 1):
+        legendre[m, m] = np.full_like(z, (-1.0) ** m * math.prod(range(1, 2 * m, 2)))
+        below = np.zeros_like(z)
+        for n in range(m + 1, degree + 1):
+            before = legendre[n - 1, m]
+            legendre[n, m] = ((2 * n - 1) * z * before - (n + m - 1) * below) / (n - m)
+            below = before
+    for n in range(1, degree + 1):
+        for m in range(-n, n + 1):
+            ratio = math.factorial(n - abs(m)) / math.factorial(n + abs(m))
+            norm = math.sqrt((2 * n + 1) / (4 * math.pi) * ratio * (2 if m else 1))
+            turn = turns[abs(m)].imag if m < 0 else turns[abs(m)].real
+            values.append((norm * legendre[n, abs(m)] * turn)[:, None])
+    return np.hstack(values)
+
+
 def render(g: Gaussians, camera: Camera, *, blend: str = "linear") -> tuple[Array, Array]:
     """Return premultiplied colours [H,W,3], in the space that is blended, and alphas [H,W]."""
     centres, covariances, depths = project(g, camera)
     inverses = np.linalg.inv(covariances)
     reach = np.sqrt(np.diagonal(covariances, axis1=1, axis2=2)) * 3.34
-    colours = np.maximum(g.sh0[:, 0, :].astype(np.float64) * SH_C0 + 0.5, 0.0)
+    colours = np.maximum(encoded_colours(g, -camera.viewmat[:3, :3].T @ camera.viewmat[:3, 3]), 0)
     if blend == "linear":
         colours = decode_srgb(colours)
     height, width = camera.height, camera.width

@@ -12,10 +12,11 @@ from tests.blender import reference, synthetic
 
 @pytest.mark.parametrize("blend", ["linear", "srgb"])
 @pytest.mark.parametrize("camera", synthetic.CAMERAS, ids=lambda camera: camera.name)
+@pytest.mark.parametrize("bases", [0, 3, 8, 15])  # degrees of spherical harmonics: 0 to 3
 def test_engine_agrees_with_the_reference_that_blender_is_compared_with(
-    blend: str, camera: Camera
+    blend: str, camera: Camera, bases: int
 ) -> None:
-    splats = synthetic.gaussians(400)
+    splats = synthetic.gaussians(400, bases=bases)
     drawn = render_gaussians(splats, camera, blend=blend, backend="cpu")
     colors, alphas = reference.render(splats, camera, blend=blend)
     assert reference.psnr(drawn.premultiplied, colors) > 100
