@@ -77,18 +77,19 @@ def _build(tree: Tree) -> None:
         light, present = view_light(tree, tree.read("Geometry"), tree.read("SH Degree"))
         seen = tree.switch("VECTOR", encodes, encoded(tree, color), color) + light
         seen = tree.switch("VECTOR", encodes, decoded(tree, seen), seen)
-        color = _positive(tree, tree.switch("VECTOR", present, color, seen))
+        color = tree.switch("VECTOR", present, color, seen)
     with tree.frame("Grade in linear light"):
-        linear = tree.switch("VECTOR", encodes, color, decoded(tree, color))
+        captured = _positive(tree, color)
+        linear = tree.switch("VECTOR", encodes, captured, decoded(tree, captured))
         graded, active = _graded(tree, linear)
         graded = tree.switch("VECTOR", encodes, graded, encoded(tree, graded))
-        color = tree.switch("VECTOR", active, color, graded)
+        color = _positive(tree, tree.switch("VECTOR", active, color, graded))
     points = tree.store(tree.read("Geometry"), "splat_color", "FLOAT_COLOR", color)
     tree.node("NodeGroupOutput", {"Geometry": points})
 
 
 def _graded(tree: Tree, color: Field) -> tuple[Field, Field]:
-    """Return the graded color, at least 0, and whether any input changes it at all."""
+    """Return the graded color, and whether any input changes it at all."""
     active: Field | float = 0.0
     for label, step in (
         ("Exposure and tint", _exposed),
@@ -100,13 +101,14 @@ def _graded(tree: Tree, color: Field) -> tuple[Field, Field]:
             amount, changed = step(tree, color)
             color = tree.switch("VECTOR", amount, color, changed)
             active = amount + active
-    return _positive(tree, color), active
+    return color, active
 
 
 def _exposed(tree: Tree, color: Field) -> tuple[Field, Field]:
     stops, tint = tree.read("Exposure"), tree.read("Color Tint")
     amount = tree.math("ABSOLUTE", stops) + tree.vector_math("DISTANCE", tint, _WHITE)
-    return amount, color * tint * tree.math("POWER", 2.0, stops)
+    tinted = tree.vector_math("MULTIPLY", color, tint)
+    return amount, tinted * tree.math("POWER", 2.0, stops)
 
 
 def _saturated(tree: Tree, color: Field) -> tuple[Field, Field]:
