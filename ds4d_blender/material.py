@@ -28,7 +28,7 @@ ALPHA_MIN = 1.0 / 255.0
 def splat_material() -> bpy.types.Material:
     """Return the file's material of quads, built when missing."""
     # EEVEE blends quads in the order in which they come.
-    return _material(MATERIAL_NAME, _quad_distance, "BLENDED")
+    return _material(MATERIAL_NAME, quad_distance, "BLENDED")
 
 
 def point_material() -> bpy.types.Material:
@@ -60,17 +60,23 @@ def _material(
 
 
 def _build(tree: Tree, distance: Callable[[Tree, Field], Field]) -> None:
+    alpha = gaussian_alpha(tree, distance)
+    points = distance is _point_distance
+    shader = surface(tree, _attribute(tree, "splat_color", "Color"), alpha, points=points)
+    tree.node("ShaderNodeOutputMaterial", {"Surface": shader})
+
+
+def gaussian_alpha(tree: Tree, distance: Callable[[Tree, Field], Field]) -> Field:
+    """Return how much a splat covers of what is behind it; 0 on anything else."""
     opacity = _attribute(tree, "opacity", "Fac")
     squared = distance(tree, opacity)
     with tree.frame("Alpha of the Gaussian"):
         alpha = opacity * tree.math("EXPONENT", squared * -0.5)
         alpha = alpha * tree.math("GREATER_THAN", alpha, ALPHA_MIN)
-        alpha = tree.math("MINIMUM", alpha, ALPHA_MAX)
-    shader = surface(tree, _attribute(tree, "splat_color", "Color"), alpha)
-    tree.node("ShaderNodeOutputMaterial", {"Surface": shader})
+        return tree.math("MINIMUM", alpha, ALPHA_MAX)
 
 
-def _quad_distance(tree: Tree, opacity: Field) -> Field:
+def quad_distance(tree: Tree, opacity: Field) -> Field:
     """Return d2 of a quad, whose inscribed circle is where alpha reaches 1/255."""
     with tree.frame("Squared distance from the centre in sigmas"):
         corner = _attribute(tree, "ds4d_corner", "Vector")

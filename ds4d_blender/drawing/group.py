@@ -13,7 +13,7 @@ import bpy
 
 from ..material import point_material, splat_material
 from ..nodes import Tree, set_input, shared_group
-from . import color, light, order, selection
+from . import color, data, light, order, selection
 from .camera import call_camera
 from .footprint import call_footprint
 from .points import call_soft_points, call_solid_points
@@ -64,14 +64,19 @@ def _declare(tree: Tree) -> None:
         hidden=True,
         tip="Output the projected points, for an object that draws several assets together",
     )
-    for part in (selection, color, light, order):
+    for part in (selection, color, light, order, data):
         part.declare(tree)
 
 
 def _build(tree: Tree) -> None:
     _declare(tree)
     points = tree.read("Geometry")
-    for label, part in (("Which splats", selection), ("Color", color), ("Light", light)):
+    for label, part in (
+        ("Which splats", selection),
+        ("Color", color),
+        ("Light", light),
+        ("Data", data),
+    ):
         with tree.frame(label):
             points = part.apply(tree, points)
     sort = order.wanted(tree)

@@ -25,7 +25,7 @@ CORNER = "ds4d_corner"
 # What a quad takes over from its point, and what it does only where some point has it: every
 # attribute costs time and memory.
 CARRIED = (("opacity", "FLOAT"), ("splat_color", "FLOAT_COLOR"))
-OPTIONAL = (("ds4d_normal", "FLOAT_VECTOR"), ("ds4d_lit", "FLOAT"))
+OPTIONAL = (("ds4d_lit", "FLOAT"),)
 
 
 def call_quads(tree: Tree, points: Field, *, sort: Field, material: Field) -> Field:
@@ -59,6 +59,7 @@ def _build(tree: Tree) -> None:
             present = tree.sample(points, "BOOLEAN", tree.exists(name), 0)
             more = _carried(tree, quads, points, name, kind)
             quads = tree.switch("GEOMETRY", present, quads, more)
+        quads = _with_normals(tree, quads, points)
         inputs = {"Geometry": quads, "Material": tree.read("Material")}
         quads = tree.output(tree.node("GeometryNodeSetMaterial", inputs))
     tree.node("NodeGroupOutput", {"Geometry": quads})
@@ -100,3 +101,17 @@ def _carried(tree: Tree, quads: Field, points: Field, name: str, kind: str) -> F
     index = tree.output(tree.node("GeometryNodeInputIndex"))
     value = tree.sample(points, kind, tree.attribute(name, kind), index)
     return tree.store(quads, name, kind, value, domain="FACE")
+
+
+def _with_normals(tree: Tree, quads: Field, points: Field) -> Field:
+    """Give quads the normals of their splats, where lamps light them.
+
+    As normals of the mesh, not of the shader: Cycles lets no light through that comes from behind
+    the one and from before the other.
+    """
+    index = tree.output(tree.node("GeometryNodeInputIndex"))
+    normal = tree.attribute("ds4d_normal", "FLOAT_VECTOR")
+    inputs = {"Mesh": quads, "Custom Normal": tree.sample(points, "FLOAT_VECTOR", normal, index)}
+    turned = tree.output(tree.node("GeometryNodeSetMeshNormal", inputs, mode="FREE", domain="FACE"))
+    present = tree.sample(points, "BOOLEAN", tree.exists("ds4d_normal"), 0)
+    return tree.switch("GEOMETRY", present, quads, turned)
