@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Motion blur in Cycles: splats are played at moments within the shutter, and followed in between."""
+"""Motion blur in Cycles: splats are played at moments within the shutter's time."""
 
 from __future__ import annotations
 

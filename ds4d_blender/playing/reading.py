@@ -62,9 +62,7 @@ def _build(tree: Tree, kind: Kind) -> None:
     declare_moments(tree)
 
     def at(moment: str) -> tuple[Field, Field]:
-        a, b, factor, exists = attributes_around(
-            tree, tree.read(moment), tree.read("Name"), stored
-        )
+        a, b, factor, exists = attributes_around(tree, tree.read(moment), tree.read("Name"), stored)
         return tree.mix(mixed, factor, a, b), exists
 
     with tree.frame("The moment"):
