@@ -15,6 +15,7 @@ from .player import add_player
 from .seam import Asset, AssetError, read_asset
 from .splat_layers import clip_of, layers, splat_colors
 from .splat_objects import cloud_steps, finish, new_splats, show_clouds
+from .upgrade import bring_up_to_date, upgrade_all
 
 __all__ = ["import_asset", "refill", "splat_colors"]
 
@@ -33,7 +34,8 @@ def import_asset(
     The object is a point cloud that holds the moving Gaussians and draws all of them; the still
     ones lie in a hidden child. `cameras` adds the asset's cameras, `set_resolution` adopts the
     first test camera (or the first camera) with its resolution, and `set_scene_time` adopts frame
-    rate and range. Everything lands in `collection`, by default the active one.
+    rate and range. Everything lands in `collection`, by default the active one. What the file
+    holds of earlier versions is upgraded.
     Raises AssetError, one sentence, when the file is missing, corrupt or empty.
     """
     path = Path(path)
@@ -45,6 +47,7 @@ def import_asset(
     name = name or path.stem
     target = new_splats(name, collection, moving=len(asset.dynamic) > 0)
     _fill(target, asset, path)
+    upgrade_all()
     if set_scene_time:
         _adopt_time(scene, asset)
     if cameras or set_resolution:
@@ -66,6 +69,8 @@ def refill(target: bpy.types.Object, path: str | PathLike[str]) -> None:
     if target.type != "POINTCLOUD" or DRAW not in target.modifiers:
         raise AssetError(f"{target.name} shows no DS4D asset; select an object that does.")
     asset = read_filled(Path(path))
+    upgrade_all()
+    bring_up_to_date([target])
     if len(asset.dynamic) and PLAY not in target.modifiers:
         add_player(target, frame_count=1, fps=24.0, start_frame=1)
         target.modifiers.move(len(target.modifiers) - 1, 0)

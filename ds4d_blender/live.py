@@ -33,6 +33,7 @@ from .splat_objects import (
     show_clouds,
     write_into,
 )
+from .upgrade import bring_up_to_date
 
 JOB_KEY = "ds4d_job"
 SHOWS_KEY = "ds4d_shows"
@@ -54,14 +55,12 @@ class Wanted:
     """Another one follows soon: the object may be left with room for it."""
 
 
-def add_follower(
-    job: str, name: str, collection: bpy.types.Collection, *, invented: bool
-) -> bpy.types.Object:
+def add_follower(job: str, name: str, collection: bpy.types.Collection) -> bpy.types.Object:
     """Add an object that follows a job and shows nothing yet.
 
     Builds all nodes that it will need, which takes longest: do it where the artist waits anyway.
     """
-    target = new_splats(name, collection, invented=invented)
+    target = new_splats(name, collection)
     target[JOB_KEY] = job
     target[SHOWS_KEY] = ""
     return target
@@ -165,7 +164,7 @@ class Upload:
         yield True  # a step of its own: exchanging the clouds comes on top of nothing else
         try:
             targets = yield from self._free_targets()
-        except GeneratorExit:
+        except (GeneratorExit, DS4DError):
             remove_clouds(clouds.values())
             raise
         if not targets:
@@ -180,6 +179,7 @@ class Upload:
         while targets and is_held(targets):
             yield False
             targets = followers().get(self.wanted.job, [])
+        bring_up_to_date(targets)
         return targets
 
     def _note(self, targets: list[bpy.types.Object]) -> None:

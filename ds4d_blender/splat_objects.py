@@ -16,8 +16,6 @@ import numpy as np
 
 from .drawing import MODIFIER_NAME as DRAW
 from .drawing import add_drawing
-from .invented import MODIFIER_NAME as INVENTED
-from .invented import add_invented
 from .motion_blur import prepare_motion_blur
 from .nodes import input_value, set_input
 from .player import MODIFIER_NAME as PLAY
@@ -38,12 +36,11 @@ Clouds = dict[Part, bpy.types.PointCloud]
 
 
 def new_splats(
-    name: str, collection: bpy.types.Collection, *, moving: bool = True, invented: bool = False
+    name: str, collection: bpy.types.Collection, *, moving: bool = True
 ) -> bpy.types.Object:
     """Add an object with no splats yet, and with every modifier that shows them.
 
-    Not `moving` leaves the player out, `invented` adds what hides and tints unseen splats. What
-    the modifiers need is built here: filling is quick.
+    Not `moving` leaves the player out. What the modifiers need is built here: filling is quick.
     """
     target = bpy.data.objects.new(name, empty_point_cloud(name, 0))
     target.rotation_mode = "QUATERNION"
@@ -51,8 +48,6 @@ def new_splats(
     collection.objects.link(target)
     if moving:
         add_player(target, frame_count=1, fps=24.0, start_frame=1)
-    if invented:
-        add_invented(target)
     add_drawing(target)
     return target
 
@@ -190,9 +185,8 @@ def _exchange(
     if player is not None:
         before.append(_exchange_static(target, player, still))
         _set_player(target, player, clip)
-    if clip.invented and target.modifiers.get(INVENTED) is None:
-        add_invented(target)
-        _before_drawing(target)
+    if DRAW in target.modifiers:
+        set_input(target.modifiers[DRAW], "sRGB Blend", clip.blend == "srgb")
     target["ds4d_blend"] = clip.blend
     return before
 
@@ -236,13 +230,6 @@ def _set_player(target: bpy.types.Object, player: bpy.types.NodesModifier, clip:
     if target.get(START_KEY) in (None, input_value(player, "Start Frame")):
         set_input(player, "Start Frame", start)
     target[START_KEY] = start
-
-
-def _before_drawing(target: bpy.types.Object) -> None:
-    """Move the newest modifier in front of the one that draws."""
-    names = [modifier.name for modifier in target.modifiers]
-    if DRAW in names:
-        target.modifiers.move(len(names) - 1, names.index(DRAW))
 
 
 def finish(steps: Generator[bool, None, Clouds], wait: Callable[[], None] | None = None) -> Clouds:

@@ -78,7 +78,7 @@ def start(settings: Any, collection: bpy.types.Collection) -> Job:
         job.before = capture_command.prepare(settings, queue.folder / job.id, asked.source)
     queue.add(job)
     if settings.live:
-        live.add_follower(job.id, asked.name, collection, invented=asked.one_view)
+        live.add_follower(job.id, asked.name, collection)
     return job
 
 

@@ -119,7 +119,7 @@ class DS4D_OT_resume(_JobOperator, bpy.types.Operator):
         scene = bpy.context.scene
         if scene.ds4d.live and job.id not in live.followers():
             collection = bpy.context.collection or scene.collection
-            live.add_follower(job.id, job.name, collection, invented=False)
+            live.add_follower(job.id, job.name, collection)
 
 
 class DS4D_OT_remove_job(_JobOperator, bpy.types.Operator):

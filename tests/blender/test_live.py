@@ -51,7 +51,7 @@ def counts() -> tuple[int, ...]:
 
 @pytest.fixture
 def target(scene: bpy.types.Scene) -> bpy.types.Object:
-    return add_follower("job", "clip", scene.collection, invented=False)
+    return add_follower("job", "clip", scene.collection)
 
 
 def test_a_follower_shows_nothing_before_the_first_preview(target: bpy.types.Object) -> None:
@@ -231,7 +231,7 @@ def test_all_objects_of_a_job_follow_it_and_others_do_not(
 ) -> None:
     twin = target.copy()
     scene.collection.objects.link(twin)
-    other = add_follower("another", "other", scene.collection, invented=False)
+    other = add_follower("another", "other", scene.collection)
     shown(written(tmp_path, "clip", asset(0, 20)))
     assert target.data == twin.data and len(twin.data.points) == 20
     assert len(other.data.points) == 0

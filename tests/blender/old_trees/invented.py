@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import bpy
 
-from .nodes import Field, Tree, set_menu, shared_group
+from ds4d_blender.nodes import Field, Tree, set_menu, shared_group
 
 GROUP_NAME = "DS4D Invented"
 GROUP_VERSION = 1
