@@ -23,6 +23,7 @@ def run_steps(script: str, steps: Sequence[str], plan: dict[str, Any], python: s
     folder.mkdir(parents=True, exist_ok=True)
     plan_path = folder / "plan.json"
     plan_path.write_text(json.dumps(plan, indent=1))
+    python = str(Path(python).absolute())
     environment = {**os.environ, "BLENDER_USER_RESOURCES": str(folder / "user")}
     for step in steps:
         command = [python, "-I", str(ROOT / "benchmarks" / script), step, str(plan_path)]

@@ -43,6 +43,7 @@ MOVED = np.array(
     [[0.8, 0.0, 0.0, 0.5], [0.0, 0.0, -0.8, 0.1], [0.0, 0.8, 0.0, 0.0], [0.0, 0.0, 0.0, 1.0]]
 )
 ENGINES = ("CYCLES", "EEVEE")
+HELD = "Soft Points"
 
 
 @dataclass(frozen=True)
@@ -55,10 +56,11 @@ class Case:
     engine: str
     view: View
     bound: float | None = None
+    samples: int = 1
 
     @property
     def picture(self) -> str:
-        words = [*self.assets, self.drawing, self.engine, self.view.name]
+        words = [*self.assets, self.drawing, self.engine, str(self.samples), self.view.name]
         return "-".join(words).lower().replace(" ", "_").replace("%", "percent")
 
 
@@ -80,6 +82,10 @@ def make_cases(assets: dict[str, Asset]) -> list[Case]:
         cases += [
             Case(view.name, ("adversarial",), "Splats", engine, view, 45.0) for view in small[1:]
         ]
+    # What was drawn for another camera and then held: nothing may depend on the active one.
+    for name, view in (("adversarial", small[0]), ("fitted", large[0])):
+        what = f"{len(assets[name].frame(0)):,} {name}, free view"
+        cases.append(Case(what, (name,), HELD, "EEVEE", view, 38.0, samples=256))
     two = ("adversarial", "second")
     cases.append(Case("two assets, each by itself", two, "Splats", "EEVEE", small[0]))
     return cases
@@ -184,6 +190,7 @@ def main() -> None:
                     "assets": case.assets,
                     "drawing": case.drawing,
                     "engine": case.engine,
+                    "samples": case.samples,
                     "view": case.view.plan(),
                     "picture": case.picture,
                 }

@@ -36,9 +36,11 @@ def import_all(plan: dict[str, Any]) -> None:
         ]
         if len(targets) > 1:
             targets[1].matrix_world = mathutils.Matrix(plan["moved"])
-        setup_render(scene, case["engine"])
+        setup_render(scene, case["engine"], samples=case["samples"])
         if case["drawing"] in RIVALS:
             draw_as(targets[0], case["drawing"])
+        if case["drawing"] == "Soft Points":
+            hold_soft_points(plan, targets[0])
         for other in plan["cases"]:
             if blend_path(plan, other) == blend_path(plan, case):
                 add_camera(scene, other["view"])
@@ -46,9 +48,29 @@ def import_all(plan: dict[str, Any]) -> None:
         bpy.ops.wm.save_as_mainfile(filepath=str(blend_path(plan, case)))
 
 
+def hold_soft_points(plan: dict[str, Any], target: bpy.types.Object) -> None:
+    """Replace `target` by the soft points that it is evaluated to for a camera far from all."""
+    from ds4d_blender.drawing import MODIFIER_NAME
+    from ds4d_blender.drawing.group import MODES
+    from ds4d_blender.nodes import set_menu
+
+    scene = bpy.context.scene
+    elsewhere = bpy.data.objects.new("Elsewhere", bpy.data.cameras.new("Elsewhere"))
+    elsewhere.location = (-9.0, 7.0, -5.0)
+    scene.collection.objects.link(elsewhere)
+    scene.camera = elsewhere
+    set_menu(target.modifiers[MODIFIER_NAME], "Mode", "Soft Points", MODES)
+    set_frame(scene, plan["frame"])
+    depsgraph = bpy.context.evaluated_depsgraph_get()
+    geometry = target.evaluated_get(depsgraph).evaluated_geometry()  # owns the points
+    held = bpy.data.objects.new("Held", geometry.pointcloud.copy())
+    scene.collection.objects.link(held)
+    bpy.data.objects.remove(target)
+
+
 def blend_path(plan: dict[str, Any], case: dict[str, Any]) -> Path:
     """Name the file that a case is rendered from."""
-    words = [*case["assets"], case["drawing"], case["engine"]]
+    words = [*case["assets"], case["drawing"], case["engine"], str(case["samples"])]
     return Path(plan["folder"]) / ("-".join(words).lower().replace(" ", "_") + ".blend")
 
 
@@ -100,9 +122,13 @@ def render(plan: dict[str, Any], case: dict[str, Any]) -> None:
     image = settings.image_settings
     image.file_format, image.color_mode, image.color_depth = "OPEN_EXR", "RGBA", "32"
     settings.filepath = str(Path(plan["folder"]) / "picture.exr")
-    whole = int(plan["frame"])
-    scene.frame_set(scene.frame_start + whole, subframe=plan["frame"] - whole)
+    set_frame(scene, plan["frame"])
     bpy.ops.render.render(write_still=True)
+
+
+def set_frame(scene: bpy.types.Scene, frame: float) -> None:
+    """Show a fractional frame of the clip."""
+    scene.frame_set(scene.frame_start + int(frame), subframe=frame % 1)
 
 
 def keep_pixels(path: Path) -> None:

@@ -42,7 +42,7 @@ def measure(options: argparse.Namespace, python: Path, folder: Path) -> dict[str
         "runs": options.runs,
         "parts": options.parts,
     }
-    run_steps("playback_blender.py", ("measure",), plan, str(python.absolute()))
+    run_steps("playback_blender.py", ("measure",), plan, str(python))
     return json.loads((folder / "result.json").read_text())
 
 

@@ -91,8 +91,8 @@ def fitted_like(fitted: Asset, count: int, seed: int = 0) -> Asset:
     """Return a still asset of `count` splats that is distributed as a fitted one.
 
     Every splat is drawn from a parent of the fit: its centre from the parent's own distribution,
-    its two longer axes shrunk so that all children cover the area of the parents together. What
-    a fit decides (opacity, thinness, orientation, neighbours) stays; colours vary by 2 %.
+    its axes shrunk so that all children cover the area of the parents together. What a fit
+    decides (opacity, shape, orientation, neighbours) stays; colours vary by 2 %.
     """
     rng = np.random.default_rng(seed)
     whole = fitted.frame(fitted.frame_count // 2)
@@ -101,11 +101,10 @@ def fitted_like(fitted: Asset, count: int, seed: int = 0) -> Asset:
     scales = whole.scales[parents].astype(np.float64)
     axes = rotation_matrices(whole.quats[parents].astype(np.float64)) * scales[:, None, :]
     inside = rng.normal(size=(count, 3)) * np.sqrt(1 - shrink**2)
-    longer = np.argsort(np.argsort(scales, axis=1), axis=1) > 0
     children = Gaussians(
         means=whole.means[parents] + np.einsum("nij,nj->ni", axes, inside),
         quats=whole.quats[parents],
-        scales=np.where(longer, scales * shrink, scales),
+        scales=scales * shrink,
         opacities=whole.opacities[parents],
         sh0=whole.sh0[parents] + rng.normal(size=(count, 1, 3)) * 0.02 / synthetic.SH_C0,
         shN=np.zeros((count, 0, 3)),
