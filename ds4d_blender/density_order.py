@@ -6,8 +6,8 @@ that line by bisection (1/2, 1/4, 3/4, 1/8, ...: van der Corput 1935), which spr
 them evenly; the first point that hits a splat decides its place. So each region gets its share at
 any density, and within it weighty splats come first.
 
-Weighty are the opaque and the small: drawing enlarges what is kept, which closes the gaps between
-small splats and would blur large ones.
+The weight is opacity alone: drawing enlarges what is kept, the small ones most, and a large splat
+that stands for its neighbors only blurs them.
 """
 
 from __future__ import annotations
@@ -15,6 +15,7 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
+_EMPHASIS = 0.75  # of opacity: at 1 faint regions thin out first, at 0 faint splats count fully
 _LINE_BITS = 40  # of the place on the line
 _CELL_BITS = 21  # of a Morton cell along each axis
 # Spreads the bits of a 21-bit number three apart: shift, then mask.
@@ -28,30 +29,22 @@ _SPREAD = (
 
 
 def density_ranks(
-    means: NDArray[np.float32], scales: NDArray[np.float32], opacities: NDArray[np.float32]
+    means: NDArray[np.float32], opacities: NDArray[np.float32]
 ) -> NDArray[np.float32]:
     """Return each splat's place in the order, evenly spaced in 0..1: those below d are kept.
 
     Args:
         means: [N,3] centers.
-        scales: [N,3] standard deviations.
         opacities: [N] 0..1.
     """
     count = len(means)
     ranks = np.empty(count, np.float32)
     along = np.argsort(_morton(means), kind="stable")
-    hits = _first_hits(_weights(scales, opacities)[along])
+    # Never quite 0, so that every splat has a place.
+    weights = np.maximum(opacities[along].astype(np.float64), 1e-4) ** _EMPHASIS
+    hits = _first_hits(weights)
     ranks[along[np.argsort(hits, kind="stable")]] = np.arange(count) / max(count, 1)
     return ranks
-
-
-def _weights(scales: NDArray[np.float32], opacities: NDArray[np.float32]) -> NDArray[np.float64]:
-    """Return (opacity / size) ** 0.75; never quite 0, so that every splat has a place."""
-    a, b, c = scales.astype(np.float64).T
-    sizes = np.sqrt(a * b + b * c + c * a)  # of what is seen, on average over directions
-    sizes = np.maximum(sizes, 1e-3 * sizes.max(initial=0.0) + 1e-30)
-    weights: NDArray[np.float64] = (np.maximum(opacities, 1e-4) / sizes) ** 0.75
-    return weights
 
 
 def _morton(means: NDArray[np.float32]) -> NDArray[np.uint64]:

@@ -48,6 +48,8 @@ class Clip:
     blend: str
     invented: bool
     """Some Gaussian is shown by no source picture."""
+    note: str = ""
+    """A sentence for the artist on what was left out."""
 
     @property
     def floats(self) -> int:
@@ -86,7 +88,6 @@ def _ranks(asset: Asset) -> dict[Part, NDArray[np.float32]]:
     opacities = dynamic.opacities if over_time is None else np.mean(over_time, axis=0)
     ranks = density_ranks(
         np.concatenate([static.means, dynamic.means]),
-        np.concatenate([static.scales, dynamic.scales]),
         np.concatenate([static.opacities, opacities]),
     )
     return {"static": ranks[: len(static)], "dynamic": ranks[len(static) :]}

@@ -15,8 +15,8 @@ from .color import declare_tint
 GROUP_NAME = "DS4D Select"
 GROUP_VERSION = 1
 SHOWN = ("All", "Moving", "Still", "Observed", "Invented")
-GROWTH = 0.4
-"""The splats that are kept grow by density ** -GROWTH."""
+GROWTH = 0.43
+"""Splats that are kept grow by (density ** -GROWTH - 1) times the mean size: small ones most."""
 
 _TOP = ("Density", "Splat Size", "Opacity", "Minimum Opacity")
 _CROP = ("Crop Box", "Crop Outside")
@@ -90,13 +90,16 @@ def _build(tree: Tree) -> None:
     _declare_top(tree)
     _declare_crop(tree)
     _declare_masks(tree)
-    with tree.frame("Keep the most important splats"):
-        points, growth = _thinned(tree)
+    thinned = tree.math("LESS_THAN", tree.read("Density"), 1.0)
+    with tree.frame("Keep the first of the order"):
+        points = tree.switch("GEOMETRY", thinned, tree.read("Geometry"), _kept(tree))
     with tree.frame("Size"):
-        size = growth * tree.read("Splat Size")
-        scales = tree.attribute("scale", "FLOAT_VECTOR") * size
+        factor = tree.read("Splat Size")
+        changed = thinned + _differs(tree, factor, 1.0)
+        factor = tree.switch("FLOAT", thinned, 1.0, _growth(tree)) * factor
+        scales = tree.attribute("scale", "FLOAT_VECTOR") * factor
         sized = tree.store(points, "scale", "FLOAT_VECTOR", scales)
-        points = tree.switch("GEOMETRY", _differs(tree, size, 1.0), points, sized)
+        points = tree.switch("GEOMETRY", changed, points, sized)
     parts = [
         _weighed(tree, label, build)
         for label, build in (
@@ -119,18 +122,20 @@ def _build(tree: Tree) -> None:
     tree.node("NodeGroupOutput", {"Geometry": points})
 
 
-def _thinned(tree: Tree) -> tuple[Field, Field]:
-    """Return the points that are kept, and by how much they grow."""
-    points, density = tree.read("Geometry"), tree.read("Density")
-    kept = tree.math("LESS_THAN", tree.attribute("density_rank", "FLOAT"), density)
-    fewer = tree.node(
-        "GeometryNodeDeleteGeometry",
-        {"Geometry": points, "Selection": 1.0 - kept},
-        domain="POINT",
-    )
-    active = tree.math("LESS_THAN", density, 1.0)
-    growth = tree.math("POWER", tree.math("MINIMUM", density, 1.0), -GROWTH)
-    return tree.switch("GEOMETRY", active, points, tree.output(fewer)), growth
+def _kept(tree: Tree) -> Field:
+    rank = tree.attribute("density_rank", "FLOAT")
+    kept = tree.math("LESS_THAN", rank, tree.read("Density"))
+    inputs = {"Geometry": tree.read("Geometry"), "Selection": 1.0 - kept}
+    return tree.output(tree.node("GeometryNodeDeleteGeometry", inputs, domain="POINT"))
+
+
+def _growth(tree: Tree) -> Field:
+    """Return the factor by which each splat grows to make up for those that are gone."""
+    size = tree.vector_math("LENGTH", tree.attribute("scale", "FLOAT_VECTOR"))
+    inputs = {"Geometry": tree.read("Geometry"), "Attribute": size}
+    statistic = tree.node("GeometryNodeAttributeStatistic", inputs, domain="POINT")
+    added = tree.math("POWER", tree.read("Density"), -GROWTH) - 1.0
+    return 1.0 + added * tree.output(statistic, "Mean") / size
 
 
 def _weighed(
