@@ -3,7 +3,7 @@
 
 from __future__ import annotations
 
-from . import asset, fit, following, jobs, looking, show
+from . import asset, fit, following, jobs, looking, render, show, together, upgrade
 
 CLASSES = (
     *asset.CLASSES,
@@ -12,4 +12,7 @@ CLASSES = (
     *looking.CLASSES,
     *following.CLASSES,
     *show.CLASSES,
+    *render.CLASSES,
+    *together.CLASSES,
+    *upgrade.CLASSES,
 )

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""How the active object is played, drawn and rendered; where its file is."""
+"""How the active object is played and drawn; where its file is."""
 
 from __future__ import annotations
 
@@ -8,11 +8,12 @@ from pathlib import Path
 import bpy
 from bpy.props import EnumProperty, StringProperty
 
+from ..drawing import MODES
 from ..drawing import MODIFIER_NAME as DRAW
-from ..nodes import input_path, input_value, set_input
+from ..nodes import input_path, input_value, set_input, set_menu
 from ..player import MODIFIER_NAME as PLAY
-from ..rendering import setup_render
-from .subject import is_splats
+from ..together import joint_of
+from .subject import is_of_this_version, is_splats
 
 
 class DS4D_OT_bind_time(bpy.types.Operator):
@@ -78,7 +79,7 @@ def _make_linear(target: bpy.types.Object, path: str) -> None:
 
 
 class DS4D_OT_set_drawing(bpy.types.Operator):
-    """Choose how the splats look in the viewport; renders always draw them whole"""
+    """Choose how the splats are drawn, in the viewport and in renders"""
 
     bl_idname = "ds4d.set_drawing"
     bl_label = "Drawing"
@@ -87,42 +88,25 @@ class DS4D_OT_set_drawing(bpy.types.Operator):
     mode: EnumProperty(
         name="Mode",
         items=(
-            ("SPLATS", "Splats", "As they render, seen from the scene's camera"),
-            ("POINTS", "Points", "Points only: light, and right from every side"),
+            ("SPLATS", "Splats", "Exact, as seen by the scene's camera"),
+            ("SOFT", "Soft Points", "Soft, and right from every side: free views and mirrors"),
+            ("POINTS", "Points", "Small, solid and fast"),
         ),
     )
 
     @classmethod
     def poll(cls, context: bpy.types.Context) -> bool:
-        return is_splats(cls, context)
+        if not is_splats(cls, context):
+            return False
+        if joint_of(context.object) is not None:
+            cls.poll_message_set("It is drawn together with others; draw it apart first")
+            return False
+        return is_of_this_version(cls, context.object)
 
     def execute(self, context: bpy.types.Context) -> set[str]:
-        context.object.modifiers[DRAW].show_viewport = self.mode == "SPLATS"
-        return {"FINISHED"}
-
-
-class DS4D_OT_setup_render(bpy.types.Operator):
-    """Set the scene up so that renders look as the fit does"""
-
-    bl_idname = "ds4d.setup_render"
-    bl_label = "Set Up Rendering"
-    bl_options = {"REGISTER", "UNDO"}  # noqa: RUF012
-
-    engine: EnumProperty(
-        name="Engine",
-        items=(
-            ("CYCLES", "Cycles", "Exact, with motion blur; mixes with everything"),
-            ("EEVEE", "EEVEE", "Fast; two clips do not interleave"),
-        ),
-    )
-
-    @classmethod
-    def poll(cls, context: bpy.types.Context) -> bool:
-        return is_splats(cls, context)
-
-    def execute(self, context: bpy.types.Context) -> set[str]:
-        encoded = context.object.get("ds4d_blend") == "srgb"
-        setup_render(context.scene, self.engine, view_transform="Raw" if encoded else "Standard")
+        drawing = context.object.modifiers[DRAW]
+        drawing.show_viewport = True
+        set_menu(drawing, "Mode", MODES[("SPLATS", "SOFT", "POINTS").index(self.mode)], MODES)
         return {"FINISHED"}
 
 
@@ -178,7 +162,6 @@ class DS4D_OT_open_preferences(bpy.types.Operator):
 CLASSES = (
     DS4D_OT_bind_time,
     DS4D_OT_set_drawing,
-    DS4D_OT_setup_render,
     DS4D_OT_reveal_file,
     DS4D_OT_open_preferences,
 )
