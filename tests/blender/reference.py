@@ -33,8 +33,11 @@ def rotation_matrices(quats: Array) -> Array:
     return np.array(rows).transpose(2, 0, 1)
 
 
-def project(g: Gaussians, camera: Camera) -> tuple[Array, Array, Array]:
-    """Return pixel centres [N,2], 2D covariances [N,2,2] in pixels^2 and depths [N]."""
+def project(g: Gaussians, camera: Camera, *, parallel: bool = False) -> tuple[Array, Array, Array]:
+    """Return pixel centres [N,2], 2D covariances [N,2,2] in pixels^2 and depths [N].
+
+    Where rays are `parallel`, the camera's focal lengths are pixels per scene unit.
+    """
     K, view = camera.K, camera.viewmat
     fx, fy, cx, cy = K[0, 0], K[1, 1], K[0, 2], K[1, 2]
     x, y, z = (g.means.astype(np.float64) @ view[:3, :3].T + view[:3, 3]).T
@@ -43,6 +46,8 @@ def project(g: Gaussians, camera: Camera) -> tuple[Array, Array, Array]:
     u = np.clip(x / z_safe, -cx / fx - margin_x, (camera.width - cx) / fx + margin_x)
     v = np.clip(y / z_safe, -cy / fy - margin_y, (camera.height - cy) / fy + margin_y)
     zero = np.zeros_like(z)
+    if parallel:
+        z_safe, u, v = np.ones_like(z), zero, zero
     J = np.array([[fx / z_safe, zero, -fx * u / z_safe], [zero, fy / z_safe, -fy * v / z_safe]])
     axes = rotation_matrices(g.quats.astype(np.float64)) * g.scales.astype(np.float64)[:, None, :]
     M = J.transpose(2, 0, 1) @ view[:3, :3] @ axes
@@ -85,9 +90,11 @@ def harmonics(directions: Array, degree: int) -> Array:
     return np.hstack(values)
 
 
-def render(g: Gaussians, camera: Camera, *, blend: str = "linear") -> tuple[Array, Array]:
+def render(
+    g: Gaussians, camera: Camera, *, blend: str = "linear", parallel: bool = False
+) -> tuple[Array, Array]:
     """Return premultiplied colours [H,W,3], in the space that is blended, and alphas [H,W]."""
-    centres, covariances, depths = project(g, camera)
+    centres, covariances, depths = project(g, camera, parallel=parallel)
     inverses = np.linalg.inv(covariances)
     reach = np.sqrt(np.diagonal(covariances, axis1=1, axis2=2)) * 3.34
     colours = np.maximum(encoded_colours(g, -camera.viewmat[:3, :3].T @ camera.viewmat[:3, 3]), 0)
