@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from os import PathLike
 from pathlib import Path
 
@@ -15,7 +16,11 @@ from .player import add_player
 from .seam import Asset, AssetError, read_asset
 from .splat_layers import clip_of, layers, splat_colors
 from .splat_objects import cloud_steps, finish, new_splats, show_clouds
+from .time_knots import DEFAULT_LIMIT_MB, within
 from .upgrade import bring_up_to_date, upgrade_all
+
+LIMIT_KEY = "ds4d_memory_limit"
+"""On the object: how many MB its asset may take, also when it is read again."""
 
 __all__ = ["import_asset", "refill", "splat_colors"]
 
@@ -28,6 +33,7 @@ def import_asset(
     cameras: bool = False,
     set_scene_time: bool = False,
     set_resolution: bool = False,
+    memory_limit: float = DEFAULT_LIMIT_MB,
 ) -> bpy.types.Object:
     """Import an asset and return the object that shows it.
 
@@ -36,6 +42,8 @@ def import_asset(
     first test camera (or the first camera) with its resolution, and `set_scene_time` adopts frame
     rate and range. Everything lands in `collection`, by default the active one. What the file
     holds of earlier versions is upgraded.
+    Of a clip that would take more than `memory_limit` (MB) fewer moments are kept, and the
+    object's `ds4d_note` says so.
     Raises AssetError, one sentence, when the file is missing, corrupt or empty.
     """
     path = Path(path)
@@ -46,6 +54,7 @@ def import_asset(
     collection = collection or bpy.context.collection or scene.collection
     name = name or path.stem
     target = new_splats(name, collection, moving=len(asset.dynamic) > 0)
+    target[LIMIT_KEY] = float(memory_limit)
     _fill(target, asset, path)
     upgrade_all()
     if set_scene_time:
@@ -86,7 +95,9 @@ def read_filled(path: Path) -> Asset:
 
 
 def _fill(target: bpy.types.Object, asset: Asset, path: Path) -> None:
-    clip = clip_of(asset)
+    limit = target.get(LIMIT_KEY, DEFAULT_LIMIT_MB)
+    asset, note = within(asset, limit, path.name)
+    clip = replace(clip_of(asset), note=note)
     clouds = finish(cloud_steps(target.name, clip, layers(asset)))
     show_clouds([target], clip, clouds)
     target["ds4d_source"] = str(path)

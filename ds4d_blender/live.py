@@ -14,7 +14,7 @@ import threading
 import time
 from collections.abc import Generator, Iterator
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import bpy
@@ -33,6 +33,7 @@ from .splat_objects import (
     show_clouds,
     write_into,
 )
+from .time_knots import DEFAULT_LIMIT_MB, within
 from .upgrade import bring_up_to_date
 
 JOB_KEY = "ds4d_job"
@@ -222,8 +223,8 @@ class _Reading:
 
     def _read(self) -> None:
         try:
-            asset = read_filled(self._path)
-            self.clip = clip_of(asset)
+            asset, note = within(read_filled(self._path), DEFAULT_LIMIT_MB, self._path.name)
+            self.clip = replace(clip_of(asset), note=note)
             for layer in layers(asset):
                 self._put(layer)
                 if self._stopped.is_set():

@@ -8,9 +8,9 @@ the add-on. Nothing else in the add-on imports the engine.
 # ruff: noqa: F401
 
 if (__package__ or "").startswith("bl_ext."):
-    from .ds4d_engine.seam import asset, cameras, commands, errors, events
+    from .ds4d_engine.seam import asset, cameras, commands, errors, events, quaternions
 else:
-    from ds4d_engine.seam import asset, cameras, commands, errors, events
+    from ds4d_engine.seam import asset, cameras, commands, errors, events, quaternions
 
 Asset = asset.Asset
 Gaussians = asset.Gaussians
@@ -20,3 +20,4 @@ write_asset = asset.write_asset
 Camera = cameras.Camera
 AssetError = errors.AssetError
 DS4DError = errors.DS4DError
+slerp = quaternions.slerp

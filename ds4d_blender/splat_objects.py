@@ -26,6 +26,9 @@ from .splat_layers import Clip, Layer, Part
 START_KEY = "ds4d_frame_start"
 """The clip's first scene frame, on the object: tells whether the artist moved the start since."""
 
+NOTE_KEY = "ds4d_note"
+"""On the object: a sentence on what of its asset was left out, or nothing."""
+
 # Points too many that a passing preview may have; every one of them costs drawing time.
 _MOST_ROOM = 5_000
 
@@ -188,6 +191,7 @@ def _exchange(
     if DRAW in target.modifiers:
         set_input(target.modifiers[DRAW], "sRGB Blend", clip.blend == "srgb")
     target["ds4d_blend"] = clip.blend
+    target[NOTE_KEY] = clip.note
     return before
 
 

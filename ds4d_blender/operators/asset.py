@@ -6,13 +6,15 @@ from __future__ import annotations
 from pathlib import Path
 
 import bpy
-from bpy.props import BoolProperty, CollectionProperty, StringProperty
+from bpy.props import BoolProperty, CollectionProperty, IntProperty, StringProperty
 from bpy_extras.io_utils import ExportHelper, ImportHelper
 
 from ..importer import import_asset, refill
 from ..init_geometry import export_init_geometry
 from ..live import stop_following
 from ..seam import DS4DError
+from ..splat_objects import NOTE_KEY
+from ..time_knots import DEFAULT_LIMIT_MB
 from .subject import is_splats, select_only
 
 
@@ -52,6 +54,13 @@ class DS4D_OT_import_asset(bpy.types.Operator, ImportHelper):
         description="Look through one of the clip's cameras at its resolution",
         default=False,
     )
+    memory_limit: IntProperty(
+        name="Memory Limit (MB)",
+        description="Of a clip that would take more, fewer moments are kept",
+        default=DEFAULT_LIMIT_MB,
+        min=10,
+        soft_max=64_000,
+    )
 
     def invoke(self, context: bpy.types.Context, event: bpy.types.Event) -> set[str]:
         # A dropped file comes with its path: only the options are left to choose.
@@ -69,6 +78,9 @@ class DS4D_OT_import_asset(bpy.types.Operator, ImportHelper):
             if not imported:
                 return {"CANCELLED"}
         select_only(context, imported)
+        for target in imported:
+            if target[NOTE_KEY]:
+                self.report({"WARNING"}, target[NOTE_KEY])
         if any(target["ds4d_blend"] == "srgb" for target in imported):
             self.report(
                 {"WARNING"},
@@ -83,6 +95,7 @@ class DS4D_OT_import_asset(bpy.types.Operator, ImportHelper):
             cameras=self.cameras,
             set_scene_time=self.set_scene_time,
             set_resolution=self.set_resolution,
+            memory_limit=self.memory_limit,
         )
 
 
