@@ -7,12 +7,12 @@ from collections.abc import Iterable, Mapping
 
 import bpy
 
-COLUMN = 190.0
-ROW = 190.0
+SPACE = 50.0
 GAP = 80.0
-"""Width of a column, height of a row, and the space around a frame, in the editor's units."""
+"""The space between nodes, and around a frame, in the editor's units."""
 
 Edges = dict[str, list[str]]
+Size = tuple[float, float]
 
 
 def arrange(tree: bpy.types.NodeTree) -> None:
@@ -21,24 +21,27 @@ def arrange(tree: bpy.types.NodeTree) -> None:
     Group Inputs show only the sockets that are used.
     """
     nodes = [node for node in tree.nodes if node.bl_idname != "NodeFrame"]
+    for node in nodes:
+        if node.bl_idname == "NodeGroupInput":
+            for socket in node.outputs:
+                socket.hide = not socket.is_linked
     frame_of = {node.name: _outermost(node) for node in nodes}
     inside: dict[str, list[str]] = {}
     for name, frame in frame_of.items():
         inside.setdefault(frame, []).append(name)
     links = [(link.from_node.name, link.to_node.name) for link in tree.links]
     between = _edges(inside, ((frame_of[a], frame_of[b]) for a, b in links))
-    sizes = {}
+    sizes = {node.name: _size(node) for node in nodes}
+    within = {}
     for frame, names in inside.items():
         own = _edges(names, ((a, b) for a, b in links if frame_of[a] == frame == frame_of[b]))
-        sizes[frame] = _columns(own, {name: (COLUMN, ROW) for name in names}, 0.0)
-    places = _columns(between, {name: _extent(sizes[name]) for name in inside}, GAP)
+        within[frame] = _columns(own, sizes, SPACE)
+    frames = {frame: _extent(places, sizes) for frame, places in within.items()}
+    places = _columns(between, frames, GAP)
     for node in nodes:
         frame = frame_of[node.name]
-        x, y = (a + b for a, b in zip(places[frame], sizes[frame][node.name], strict=True))
+        x, y = (a + b for a, b in zip(places[frame], within[frame][node.name], strict=True))
         node.location = (x, -y)
-        if node.bl_idname == "NodeGroupInput":
-            for socket in node.outputs:
-                socket.hide = not socket.is_linked
 
 
 def _outermost(node: bpy.types.Node) -> str:
@@ -57,9 +60,23 @@ def _edges(names: Iterable[str], links: Iterable[tuple[str, str]]) -> Edges:
     return incoming
 
 
-def _columns(
-    incoming: Edges, sizes: Mapping[str, tuple[float, float]], gap: float
-) -> dict[str, tuple[float, float]]:
+def _size(node: bpy.types.Node) -> Size:
+    """Return about how much room a node takes: Blender measures nodes only once it draws them."""
+    sockets = [
+        socket for socket in (*node.inputs, *node.outputs) if socket.enabled and not socket.hide
+    ]
+    # An input of three numbers that nothing is linked to shows each of them.
+    numbers = sum(
+        3
+        for socket in sockets
+        if not (socket.is_output or socket.is_linked or socket.hide_value)
+        and socket.type in ("VECTOR", "ROTATION")
+    )
+    menus = sum(hasattr(node, name) for name in ("operation", "data_type", "domain", "mode"))
+    return node.width, 35.0 + 22.0 * (len(sockets) + numbers) + 26.0 * menus
+
+
+def _columns(incoming: Edges, sizes: Mapping[str, Size], gap: float) -> dict[str, Size]:
     """Return the corner (right, down) of each item: one column for each step along the links."""
     depth: dict[str, int] = {}
 
@@ -74,7 +91,7 @@ def _columns(
     columns: dict[int, list[str]] = {}
     for name in incoming:
         columns.setdefault(column(name), []).append(name)
-    places: dict[str, tuple[float, float]] = {}
+    places: dict[str, Size] = {}
     x = 0.0
     for _, names in sorted(columns.items()):
         y = 0.0
@@ -85,9 +102,9 @@ def _columns(
     return places
 
 
-def _extent(places: Mapping[str, tuple[float, float]]) -> tuple[float, float]:
+def _extent(places: Mapping[str, Size], sizes: Mapping[str, Size]) -> Size:
     """Return the width and height that items take."""
     return (
-        max(x for x, _ in places.values()) + COLUMN,
-        max(y for _, y in places.values()) + ROW,
+        max(x + sizes[name][0] for name, (x, _) in places.items()),
+        max(y + sizes[name][1] for name, (_, y) in places.items()),
     )
