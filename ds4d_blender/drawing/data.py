@@ -2,7 +2,7 @@
 """What splats carry instead of their color in a view layer that renders data: *DS4D Data*.
 
 Geometry Nodes run once for each view layer. In one whose property `ds4d_data` is 1 splats shine in
-(depth, dynamic score, observed), in one where it is 2 in (object index, 1, 0). The renderer blends
+(depth, dynamic score, observed), in one where it is 2 in (object index, 1, 1). The renderer blends
 that as it blends colors, so a pixel holds sums weighted by what each splat contributes to it.
 """
 
@@ -44,8 +44,8 @@ def _build(tree: Tree) -> None:
         depth = -tree.separate(tree.transformed_point(tree.position(), to_camera))[2]
         scores = (tree.attribute(name, "FLOAT") for name in ("dynamic_score", "observed"))
         data = tree.combine(depth, *scores)
-    with tree.frame("Object index, and 1 for every splat"):
-        index = tree.combine(tree.read("Object Index"), 1.0, 0.0)
+    with tree.frame("Object index, is a splat, is anything"):
+        index = tree.combine(tree.read("Object Index"), 1.0, 1.0)
     with tree.frame("In the place of the color, and unlit"):
         value = tree.switch("VECTOR", tree.math("GREATER_THAN", wanted, INDEX - 0.5), data, index)
         shown = tree.store(tree.read("Geometry"), "splat_color", "FLOAT_COLOR", value)
