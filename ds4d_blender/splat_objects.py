@@ -190,6 +190,7 @@ def _exchange(
         _set_player(target, player, clip)
     if DRAW in target.modifiers:
         set_input(target.modifiers[DRAW], "sRGB Blend", clip.blend == "srgb")
+    follow(target)
     target["ds4d_blend"] = clip.blend
     target[NOTE_KEY] = clip.note
     return before

@@ -3,7 +3,19 @@
 
 from __future__ import annotations
 
-from . import asset, fit, following, jobs, looking, render, show, together, upgrade
+from . import (
+    asset,
+    fit,
+    following,
+    jobs,
+    looking,
+    passes,
+    proxy,
+    render,
+    show,
+    together,
+    upgrade,
+)
 
 CLASSES = (
     *asset.CLASSES,
@@ -13,6 +25,10 @@ CLASSES = (
     *following.CLASSES,
     *show.CLASSES,
     *render.CLASSES,
+    *proxy.CLASSES,
+    *passes.CLASSES,
+    *proxy.CLASSES,
+    *passes.CLASSES,
     *together.CLASSES,
     *upgrade.CLASSES,
 )
