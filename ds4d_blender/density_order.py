@@ -15,6 +15,9 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
+GROWTH = 0.43
+"""Splats that are kept grow by (density ** -GROWTH - 1) times the mean size: small ones most."""
+
 _EMPHASIS = 0.75  # of opacity: at 1 faint regions thin out first, at 0 faint splats count fully
 _LINE_BITS = 40  # of the place on the line
 _CELL_BITS = 21  # of a Morton cell along each axis

@@ -9,15 +9,13 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
+from ..density_order import GROWTH
 from ..nodes import Field, Tree, shared_group
 from .color import declare_tint
 
 GROUP_NAME = "DS4D Select"
 GROUP_VERSION = 1
 SHOWN = ("All", "Moving", "Still", "Observed", "Invented")
-GROWTH = 0.43
-"""Splats that are kept grow by (density ** -GROWTH - 1) times the mean size: small ones most."""
-
 _TOP = ("Density", "Splat Size", "Opacity", "Minimum Opacity")
 _CROP = ("Crop Box", "Crop Outside")
 _MASKS = ("Show", "Moving From", "Observed From", "Invented Opacity")

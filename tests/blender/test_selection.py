@@ -12,7 +12,7 @@ import pytest
 from mathutils import Matrix
 
 from ds4d_blender.cameras import use_camera
-from ds4d_blender.density_order import density_ranks
+from ds4d_blender.density_order import GROWTH, density_ranks
 from ds4d_blender.drawing import selection
 from ds4d_blender.importer import import_asset
 from ds4d_blender.nodes import input_path, set_input, set_menu
@@ -68,7 +68,7 @@ def test_density_keeps_the_first_of_the_order_and_enlarges_them(target: bpy.type
 
 def larger(scales: np.ndarray, density: float) -> np.ndarray:
     size = np.linalg.norm(scales, axis=1, keepdims=True)
-    return scales * (1 + (density**-selection.GROWTH - 1) * size.mean() / size)
+    return scales * (1 + (density**-GROWTH - 1) * size.mean() / size)
 
 
 def test_size_and_opacity_are_multiplied_and_opacity_ends_at_1(target: bpy.types.Object) -> None:
