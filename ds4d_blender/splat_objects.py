@@ -16,6 +16,7 @@ import numpy as np
 
 from .drawing import MODIFIER_NAME as DRAW
 from .drawing import add_drawing
+from .mirrored import follow
 from .motion_blur import prepare_motion_blur
 from .nodes import input_value, set_input
 from .player import MODIFIER_NAME as PLAY
