@@ -195,18 +195,6 @@ def test_splats_at_the_camera_and_behind_it_have_no_size(
     assert np.array_equal(sizes > 1e-5, depths > 0.01)
 
 
-def test_sorting_puts_the_farthest_splat_first(scene: bpy.types.Scene, tmp_path: Path) -> None:
-    target = imported(asset(50, 50), tmp_path)
-    look(scene, CAMERAS[0])
-    setup_render(scene, "EEVEE")
-    centres = np.array([vertex.co for vertex in drawn(target).vertices]).reshape(-1, 4, 3).mean(1)
-    depths = centres @ CAMERAS[0].viewmat[2, :3]
-    assert (np.diff(depths) < 1e-5).all()
-    setup_render(scene, "CYCLES")
-    centres = np.array([vertex.co for vertex in drawn(target).vertices]).reshape(-1, 4, 3).mean(1)
-    assert (np.diff(centres @ CAMERAS[0].viewmat[2, :3]) > 1e-5).any()
-
-
 def test_without_a_camera_the_points_stay(scene: bpy.types.Scene, tmp_path: Path) -> None:
     write_asset(tmp_path / "clip.ds4d", asset(20, 20))
     target = import_asset(tmp_path / "clip.ds4d")
