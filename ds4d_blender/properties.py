@@ -121,7 +121,7 @@ class DS4D_Settings(bpy.types.PropertyGroup):
         subtype="FILE_PATH",
     )
     live: BoolProperty(
-        name="Show While Fitting",
+        name="Live Preview",
         description="Put the object into the scene at once, and let it improve while it is fitted",
         default=True,
     )

@@ -48,6 +48,8 @@ def draw_together(
     joint = joint or _new_joint(new[0], collection)
     for target in new:
         _join(target, _collection(joint))
+    # Where a proxy casts the shadows of a member, its quads must not.
+    joint.visible_shadow = all(member[BEFORE_KEY]["visible_shadow"] for member in members(joint))
     joint.update_tag()
     return joint
 

@@ -251,7 +251,7 @@ def _complete(target: bpy.types.Object, encoded: bool) -> None:
         return
     columns = [
         np.concatenate([attribute_values(cloud, name) for cloud in clouds])
-        for name in ("position", "scale", "opacity")
+        for name in ("position", "opacity")
     ]
     ranks = density_ranks(*columns)
     for cloud, part in zip(clouds, np.split(ranks, [len(target.data.points)]), strict=False):

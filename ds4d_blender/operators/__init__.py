@@ -27,8 +27,6 @@ CLASSES = (
     *render.CLASSES,
     *proxy.CLASSES,
     *passes.CLASSES,
-    *proxy.CLASSES,
-    *passes.CLASSES,
     *together.CLASSES,
     *upgrade.CLASSES,
 )

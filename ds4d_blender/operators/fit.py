@@ -37,7 +37,7 @@ class DS4D_OT_fit(bpy.types.Operator):
     config: StringProperty(
         name="More Settings", description="By default the scene's setting", options={"SKIP_SAVE"}
     )
-    live: BoolProperty(name="Show While Fitting", default=True, options={"SKIP_SAVE"})
+    live: BoolProperty(name="Live Preview", default=True, options={"SKIP_SAVE"})
 
     @classmethod
     def poll(cls, context: bpy.types.Context) -> bool:

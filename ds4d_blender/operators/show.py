@@ -10,7 +10,8 @@ from bpy.props import EnumProperty, StringProperty
 
 from ..drawing import MODES
 from ..drawing import MODIFIER_NAME as DRAW
-from ..nodes import input_path, input_value, set_input, set_menu
+from ..nodes import set_menu
+from ..pace import bind_time
 from ..player import MODIFIER_NAME as PLAY
 from ..together import joint_of
 from .subject import is_of_this_version, is_splats
@@ -27,7 +28,11 @@ class DS4D_OT_bind_time(bpy.types.Operator):
         name="To",
         items=(
             ("SCENE", "Scene Time", "The clip plays with the scene"),
-            ("KEYFRAMES", "Keyframes", "Two keyframes on Time play the clip once; move them"),
+            (
+                "KEYFRAMES",
+                "Keyframes",
+                "Two keyframes on Time play the clip once; a keyframed Speed becomes one a frame",
+            ),
         ),
     )
 
@@ -43,39 +48,6 @@ class DS4D_OT_bind_time(bpy.types.Operator):
     def execute(self, context: bpy.types.Context) -> set[str]:
         bind_time(context.object, context.scene, keyframes=self.to == "KEYFRAMES")
         return {"FINISHED"}
-
-
-def bind_time(target: bpy.types.Object, scene: bpy.types.Scene, *, keyframes: bool) -> None:
-    """Let the scene's time play a clip, or two keyframes, from where it starts to where it ends."""
-    player = target.modifiers[PLAY]
-    set_input(player, "Use Scene Time", not keyframes)
-    path = input_path(player, "Time")
-    if not keyframes:
-        return
-    frames = input_value(player, "Frames")
-    rate = scene.render.fps / scene.render.fps_base
-    start = input_value(player, "Start Frame")
-    for time in (0.0, float(frames - 1)):
-        set_input(player, "Time", time)
-        target.keyframe_insert(path, frame=start + time * rate / input_value(player, "FPS"))
-    _make_linear(target, path)
-
-
-def _make_linear(target: bpy.types.Object, path: str) -> None:
-    """Let a clip run evenly between its keyframes; Blender's own would ease in and out."""
-    action, slot = target.animation_data.action, target.animation_data.action_slot
-    curves = [
-        curve
-        for layer in action.layers
-        for strip in layer.strips
-        for bag in [strip.channelbag(slot)]
-        if bag is not None
-        for curve in bag.fcurves
-    ]
-    for curve in curves:
-        if curve.data_path == path:
-            for point in curve.keyframe_points:
-                point.interpolation = "LINEAR"
 
 
 class DS4D_OT_set_drawing(bpy.types.Operator):

@@ -11,6 +11,7 @@ from .. import session
 from ..drawing import MODIFIER_NAME as DRAW
 from ..jobs.job import Job
 from ..preferences import engine_state
+from ..upgrade import is_outdated
 
 
 def shows_splats(target: bpy.types.Object | None) -> bool:
@@ -25,6 +26,14 @@ def is_splats(cls: type[bpy.types.Operator], context: bpy.types.Context) -> bool
         return False
     if context.mode != "OBJECT":
         cls.poll_message_set("Leave Edit Mode first")
+        return False
+    return True
+
+
+def is_of_this_version(cls: type[bpy.types.Operator], target: bpy.types.Object) -> bool:
+    """Poll for an object whose trees are today's."""
+    if is_outdated(target):
+        cls.poll_message_set("An earlier version made this object; press Upgrade first")
         return False
     return True
 

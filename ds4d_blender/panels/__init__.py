@@ -3,6 +3,6 @@
 
 from __future__ import annotations
 
-from . import fit, result, running, source
+from . import drawing, fit, result, running, source
 
-CLASSES = (*source.CLASSES, *fit.CLASSES, *running.CLASSES, *result.CLASSES)
+CLASSES = (*source.CLASSES, *fit.CLASSES, *running.CLASSES, *result.CLASSES, *drawing.CLASSES)

@@ -1,26 +1,29 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""The active object: its file, how it plays, how it is drawn and rendered."""
+"""The active object: its file, and how it plays."""
 
 from __future__ import annotations
 
 import bpy
 
-from ..drawing import MODIFIER_NAME as DRAW
-from ..invented import MODIFIER_NAME as INVENTED
 from ..live import JOB_KEY
 from ..nodes import input_value
 from ..operators.subject import shows_splats
+from ..player import MODES
 from ..player import MODIFIER_NAME as PLAY
+from ..splat_objects import NOTE_KEY
+from ..upgrade import is_outdated
 from .text import paragraph
 
 
-class _Sidebar:
+class Sidebar:
+    """Where the panels of the tab stand."""
+
     bl_space_type = "VIEW_3D"
     bl_region_type = "UI"
     bl_category = "DS4D"
 
 
-class DS4D_PT_result(_Sidebar, bpy.types.Panel):
+class DS4D_PT_result(Sidebar, bpy.types.Panel):
     """The active DS4D object"""
 
     bl_idname = "DS4D_PT_result"
@@ -32,15 +35,20 @@ class DS4D_PT_result(_Sidebar, bpy.types.Panel):
         if not shows_splats(target):
             return
         layout.label(text=target.name, icon="OUTLINER_OB_POINTCLOUD")
+        if is_outdated(target):
+            paragraph(layout, "An earlier version of DS4D made it.", icon="INFO")
+            layout.operator("ds4d.upgrade", icon="FILE_REFRESH")
         if target.get(JOB_KEY):
             paragraph(layout, "It follows its fit: what the fit finds is shown.")
             layout.operator("ds4d.stop_following", icon="UNLINKED")
+        if target.get(NOTE_KEY):
+            paragraph(layout, target[NOTE_KEY], icon="INFO")
         row = layout.row(align=True)
         row.operator("ds4d.reimport", text="Read Again", icon="FILE_REFRESH")
         row.operator("ds4d.reveal_file", text="Show the File", icon="FILE_FOLDER")
 
 
-class DS4D_PT_result_playback(_Sidebar, bpy.types.Panel):
+class DS4D_PT_result_playback(Sidebar, bpy.types.Panel):
     """How the active object plays"""
 
     bl_idname = "DS4D_PT_result_playback"
@@ -49,13 +57,18 @@ class DS4D_PT_result_playback(_Sidebar, bpy.types.Panel):
 
     @classmethod
     def poll(cls, context: bpy.types.Context) -> bool:
-        return shows_splats(context.object) and PLAY in context.object.modifiers
+        return is_current(context.object) and PLAY in context.object.modifiers
 
     def draw(self, context: bpy.types.Context) -> None:
         layout, player = self.layout, context.object.modifiers[PLAY]
         layout.use_property_split = True
-        for name in ("Playback", "Speed", "Offset", "Start Frame", "Real Time"):
+        draw_input(layout, player, "Playback")
+        if input_value(player, "Playback") in ("Cross-Fade", MODES.index("Cross-Fade")):
+            draw_input(layout, player, "Fade")
+        for name in ("Speed", "Offset", "Start Frame", "Real Time", "Reverse", "Freeze"):
             draw_input(layout, player, name)
+        if input_value(player, "Freeze"):
+            draw_input(layout, player, "Freeze Frame")
         follows = bool(input_value(player, "Use Scene Time"))
         row = layout.row(align=True)
         bind = row.operator("ds4d.bind_time", text="Scene Time", depress=follows)
@@ -66,48 +79,27 @@ class DS4D_PT_result_playback(_Sidebar, bpy.types.Panel):
             draw_input(layout, player, "Time")
 
 
-class DS4D_PT_result_drawing(_Sidebar, bpy.types.Panel):
-    """How the active object is drawn and rendered"""
-
-    bl_idname = "DS4D_PT_result_drawing"
-    bl_label = "Drawing and Rendering"
-    bl_parent_id = "DS4D_PT_result"
-
-    @classmethod
-    def poll(cls, context: bpy.types.Context) -> bool:
-        return shows_splats(context.object)
-
-    def draw(self, context: bpy.types.Context) -> None:
-        layout, target = self.layout, context.object
-        whole = target.modifiers[DRAW].show_viewport
-        row = layout.row(align=True)
-        for mode, text, pressed in (("SPLATS", "Splats", whole), ("POINTS", "Points", not whole)):
-            row.operator("ds4d.set_drawing", text=text, depress=pressed).mode = mode
-        if whole and context.scene.camera is None:
-            paragraph(layout, "Splats are drawn for the scene's camera; add one.", icon="INFO")
-        invented = target.modifiers.get(INVENTED)
-        if invented is not None:
-            column = layout.column()
-            column.use_property_split = True
-            for name in ("Show", "Invented Opacity", "Tint Invented"):
-                draw_input(column, invented, name)
-        row = layout.row(align=True)
-        row.label(text="Set Up for")
-        for engine, text in (("CYCLES", "Cycles"), ("EEVEE", "EEVEE")):
-            row.operator("ds4d.setup_render", text=text).engine = engine
+def is_current(target: bpy.types.Object | None) -> bool:
+    """Tell whether an object draws an asset with the trees of this version."""
+    return shows_splats(target) and not is_outdated(target)
 
 
-def draw_input(layout: bpy.types.UILayout, modifier: bpy.types.NodesModifier, name: str) -> None:
+def draw_input(
+    layout: bpy.types.UILayout, modifier: bpy.types.NodesModifier, name: str, text: str = ""
+) -> None:
     """Draw an input of a modifier as the modifier's own panel does."""
-    identifier = next(
-        item.identifier
+    item = next(
+        item
         for item in modifier.node_group.interface.items_tree
         if item.item_type == "SOCKET" and item.in_out == "INPUT" and item.name == name
     )
+    text = text or name
     if hasattr(modifier, "properties"):  # Blender 5.2 and later
-        layout.prop(getattr(modifier.properties.inputs, identifier), "value", text=name)
+        layout.prop(getattr(modifier.properties.inputs, item.identifier), "value", text=text)
+    elif item.socket_type == "NodeSocketObject":
+        layout.prop_search(modifier, f'["{item.identifier}"]', bpy.data, "objects", text=text)
     else:
-        layout.prop(modifier, f'["{identifier}"]', text=name)
+        layout.prop(modifier, f'["{item.identifier}"]', text=text)
 
 
-CLASSES = (DS4D_PT_result, DS4D_PT_result_playback, DS4D_PT_result_drawing)
+CLASSES = (DS4D_PT_result, DS4D_PT_result_playback)

@@ -108,7 +108,7 @@ def _draw_other(layout: bpy.types.UILayout, job: Job, followed: frozenset[str]) 
 
 def _draw_log(row: bpy.types.UILayout, job: Job) -> None:
     if job.log:
-        row.operator("ds4d.show_log", text="Show Log", icon="TEXT").job = job.id
+        row.operator("ds4d.show_log", text="Log", icon="TEXT").job = job.id
 
 
 def _progress_text(job: Job) -> str:

@@ -9,10 +9,11 @@ from typing import Any
 
 import bpy
 
-from ds4d_blender.invented import SHOWN
+from ds4d_blender.drawing.order import SORT
+from ds4d_blender.drawing.selection import SHOWN
 from ds4d_blender.player import MODES
 
-_MENUS = {"Playback": MODES, "Show": SHOWN}
+_MENUS = {"Playback": MODES, "Show": SHOWN, "Sort": SORT}
 
 
 class Recording:
@@ -37,6 +38,10 @@ class Recording:
         shown = value or (f"({hint})" if hint else "")
         self._write(f"{text}: [{shown}]" if text else f"[{shown}]")
 
+    def prop_search(self, data: Any, name: str, among: Any, items: str, **options: Any) -> None:
+        assert hasattr(among, items)
+        self.prop(data, name, **options)
+
     def operator(self, name: str, **options: Any) -> Any:
         group, _, word = name.partition(".")
         operator = getattr(getattr(bpy.ops, group), word)
@@ -46,6 +51,9 @@ class Recording:
         able = "" if operator.poll() and self.enabled else "  (off)"
         self._write(f"<{_sign(options.get('icon', 'NONE'))}{text}{pressed}>{able}")
         return _Properties(kind.properties.keys())
+
+    def operator_menu_enum(self, name: str, prop: str, **options: Any) -> None:
+        setattr(self.operator(name, **options), prop, "")
 
     def progress(self, *, factor: float, text: str = "") -> None:
         assert 0.0 <= factor <= 1.0 and math.isfinite(factor)
@@ -114,7 +122,13 @@ def _property(data: Any, name: str) -> tuple[str, str]:
             value = entry.enum_items[value].name
         elif entry.type == "POINTER":
             value = value.name if value is not None else ""
-    if isinstance(value, float):
+    if value is None:
+        value = ""
+    elif hasattr(value, "name"):
+        value = value.name
+    elif hasattr(value, "__len__") and not isinstance(value, str):
+        value = " ".join(f"{number:g}" for number in value)
+    elif isinstance(value, float):
         value = f"{value:g}"
     elif isinstance(value, bool):
         value = "x" if value else " "

@@ -11,6 +11,7 @@ import numpy as np
 import pytest
 
 from ds4d_blender import live, operators, session
+from ds4d_blender.drawing import MODES
 from ds4d_blender.file_handler import DS4D_FH_asset
 from ds4d_blender.importer import import_asset
 from ds4d_blender.install.check import EngineState, Kind
@@ -23,6 +24,7 @@ from ds4d_blender.splat_objects import static_child
 from ds4d_engine.seam import Asset, write_asset
 from tests.blender.fake_engines import fake_engine
 from tests.blender.observe import played
+from tests.blender.old_trees import make_old
 from tests.blender.pictures import write_clip
 from tests.blender.recording import Recording
 from tests.blender.synthetic import asset
@@ -30,10 +32,16 @@ from tests.blender.waiting import until
 
 pytestmark = pytest.mark.usefixtures("registered")
 NEEDS_JOB = ("pause", "go_on", "cancel", "end_now", "resume", "remove_job", "move_job", "show_log")
-NEEDS_SPLATS = ("reimport", "bind_time", "set_drawing", "setup_render")
+NEEDS_SPLATS = (
+    *("reimport", "bind_time", "set_drawing", "draw_together"),
+    *("setup_render", "setup_passes", "add_proxy", "add_shadow_catcher"),
+)
+NEEDS_MORE = ("import_result", "select_result", "draw_apart", "upgrade", "restore_render")
 UNDOABLE = {
     *("import_asset", "reimport", "fit", "import_result", "select_result", "stop_following"),
-    *("bind_time", "set_drawing", "setup_render", "resume"),
+    *("bind_time", "set_drawing", "setup_render", "restore_render", "resume"),
+    *("draw_together", "draw_apart", "upgrade", "add_proxy", "add_shadow_catcher"),
+    "setup_passes",
 }
 
 
@@ -109,7 +117,7 @@ def test_starting_again_is_no_adjustment_of_the_last_operation() -> None:
     assert "REGISTER" not in operators.fit.DS4D_OT_fit.bl_options
 
 
-@pytest.mark.parametrize("name", [*NEEDS_JOB, *NEEDS_SPLATS, "import_result", "select_result"])
+@pytest.mark.parametrize("name", [*NEEDS_JOB, *NEEDS_SPLATS, *NEEDS_MORE])
 def test_an_operator_that_lacks_something_says_what(now: Session, name: str) -> None:
     operator = getattr(bpy.ops.ds4d, name)
     assert not operator.poll()
@@ -286,15 +294,35 @@ def test_keyframes_play_the_clip_as_the_scenes_time_does(
 
 def test_drawing_and_rendering_are_set_up(splats: bpy.types.Object, scene: bpy.types.Scene) -> None:
     drawing = splats.modifiers["DS4D Draw"]
-    bpy.ops.ds4d.set_drawing(mode="POINTS")
-    assert not drawing.show_viewport and drawing.show_render
-    bpy.ops.ds4d.set_drawing(mode="SPLATS")
-    assert drawing.show_viewport
+    for mode, name in (("POINTS", "Points"), ("SOFT", "Soft Points"), ("SPLATS", "Splats")):
+        bpy.ops.ds4d.set_drawing(mode=mode)
+        assert input_value(drawing, "Mode") in (name, MODES.index(name))
     bpy.ops.ds4d.setup_render(engine="EEVEE")
-    assert scene.render.engine.startswith("BLENDER_EEVEE") and input_value(drawing, "Sort")
+    assert scene.render.engine.startswith("BLENDER_EEVEE")
     splats["ds4d_blend"] = "srgb"
     bpy.ops.ds4d.setup_render(engine="CYCLES")
     assert scene.render.engine == "CYCLES" and scene.view_settings.view_transform == "Raw"
+
+
+def test_assets_are_drawn_together_and_apart(splats: bpy.types.Object, tmp_path: Path) -> None:
+    write_asset(tmp_path / "jump.ds4d", asset(4, 4))
+    other = import_asset(tmp_path / "jump.ds4d")
+    for target in (splats, other):
+        target.select_set(True)
+    assert bpy.ops.ds4d.draw_together() == {"FINISHED"}
+    assert splats.hide_render and other.hide_render
+    assert not bpy.ops.ds4d.set_drawing.poll()
+    assert bpy.ops.ds4d.draw_apart() == {"FINISHED"}
+    assert not splats.hide_render and bpy.ops.ds4d.set_drawing.poll()
+    other["ds4d_blend"] = "srgb"
+    assert "sRGB" in refusal(lambda: bpy.ops.ds4d.draw_together())
+
+
+def test_an_object_of_an_earlier_version_is_upgraded(splats: bpy.types.Object) -> None:
+    make_old(splats)
+    assert not bpy.ops.ds4d.set_drawing.poll()
+    assert bpy.ops.ds4d.upgrade() == {"FINISHED"}
+    assert bpy.ops.ds4d.set_drawing.poll() and not bpy.ops.ds4d.upgrade.poll()
 
 
 def test_a_file_is_revealed(

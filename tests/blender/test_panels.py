@@ -24,7 +24,9 @@ from ds4d_blender.panels import fit as fit_panel
 from ds4d_blender.panels import pictures
 from ds4d_blender.questions import Answer
 from ds4d_blender.session import Session
+from ds4d_blender.together import draw_together
 from ds4d_engine.seam import write_asset
+from tests.blender.old_trees import make_old
 from tests.blender.recording import Recording, drawn_panel
 from tests.blender.synthetic import asset
 
@@ -269,6 +271,23 @@ def test_played_by_keyframes_and_drawn_as_points(now: Session, tmp_path: Path) -
     bpy.ops.ds4d.bind_time(to="KEYFRAMES")
     bpy.ops.ds4d.set_drawing(mode="POINTS")
     check("keyframes", tmp_path)
+
+
+def test_made_by_an_earlier_version(now: Session, tmp_path: Path) -> None:
+    write_asset(tmp_path / "walk.ds4d", asset(20, 20))
+    target = import_asset(tmp_path / "walk.ds4d")
+    make_old(target)
+    bpy.context.view_layer.objects.active = target
+    check("earlier-version", tmp_path)
+
+
+def test_drawn_together(now: Session, tmp_path: Path) -> None:
+    write_asset(tmp_path / "walk.ds4d", asset(20, 20))
+    pair = [import_asset(tmp_path / "walk.ds4d", name=name) for name in ("walk", "jump")]
+    joint = draw_together(pair, bpy.context.scene.collection)
+    for name, target in (("member", pair[0]), ("together", joint)):
+        bpy.context.view_layer.objects.active = target
+        check(name, tmp_path)
 
 
 def test_panels_draw_where_no_session_has_begun(engine: SetState) -> None:

@@ -107,7 +107,7 @@ def world_normals(target: bpy.types.Object) -> np.ndarray:
     """[faces,3], as the material turns them."""
     mesh = drawn(target)
     values = np.empty(len(mesh.polygons) * 3, np.float32)
-    mesh.attributes["ds4d_normal"].data.foreach_get("vector", values)
+    mesh.attributes["custom_normal"].data.foreach_get("vector", values)
     turn = np.linalg.inv(np.array(target.matrix_world)[:3, :3])
     normals = values.reshape(-1, 3) @ turn
     return normals / np.linalg.norm(normals, axis=1, keepdims=True)
