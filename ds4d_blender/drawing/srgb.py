@@ -30,28 +30,40 @@ def encoded(tree: Tree, color: Field) -> Field:
 
 
 def _build_decode(tree: Tree) -> None:
-    def curve(color: Field) -> Field:
-        return tree.vector_math("POWER", (color + _gray(0.055)) * (1 / 1.055), _gray(2.4))
+    def build(color: Field) -> Field:
+        low = _scaled(tree, _smaller(tree, color, _ENCODED_BEND), 1 / _SLOPE, -_LINEAR_BEND)
+        base = _scaled(tree, _larger(tree, color, _ENCODED_BEND), 1 / 1.055, 0.055 / 1.055)
+        return tree.vector_math("POWER", base, _gray(2.4)) + low
 
-    _build(tree, _ENCODED_BEND, 1 / _SLOPE, curve, at_bend=_LINEAR_BEND)
+    _build(tree, build)
 
 
 def _build_encode(tree: Tree) -> None:
-    def curve(color: Field) -> Field:
-        return tree.vector_math("POWER", color, _gray(1 / 2.4)) * 1.055
+    def build(color: Field) -> Field:
+        offset = -(_ENCODED_BEND + 0.055)
+        low = _scaled(tree, _smaller(tree, color, _LINEAR_BEND), _SLOPE, offset)
+        root = tree.vector_math("POWER", _larger(tree, color, _LINEAR_BEND), _gray(1 / 2.4))
+        return tree.vector_math("MULTIPLY_ADD", root, _gray(1.055), low)
 
-    _build(tree, _LINEAR_BEND, _SLOPE, curve, at_bend=_ENCODED_BEND + 0.055)
+    _build(tree, build)
 
 
-def _build(
-    tree: Tree, bend: float, slope: float, curve: Callable[[Field], Field], at_bend: float
-) -> None:
+def _build(tree: Tree, build: Callable[[Field], Field]) -> None:
     tree.declare("Color", "Vector", output=True)
     tree.declare("Color", "Vector")
-    color = tree.read("Color")
-    below = tree.vector_math("MINIMUM", color, _gray(bend)) * slope
-    above = curve(tree.vector_math("MAXIMUM", color, _gray(bend)))
-    tree.node("NodeGroupOutput", {"Color": below + (above - _gray(at_bend))})
+    tree.node("NodeGroupOutput", {"Color": build(tree.read("Color"))})
+
+
+def _smaller(tree: Tree, color: Field, bend: float) -> Field:
+    return tree.vector_math("MINIMUM", color, _gray(bend))
+
+
+def _larger(tree: Tree, color: Field, bend: float) -> Field:
+    return tree.vector_math("MAXIMUM", color, _gray(bend))
+
+
+def _scaled(tree: Tree, color: Field, factor: float, offset: float) -> Field:
+    return tree.vector_math("MULTIPLY_ADD", color, _gray(factor), _gray(offset))
 
 
 def _gray(value: float) -> tuple[float, float, float]:
