@@ -30,6 +30,7 @@ from benchmarks.splat_scenes import (  # noqa: E402
     adversarial,
     extent,
     fitted_like,
+    smooth,
     statistics,
     views,
 )
@@ -83,7 +84,7 @@ def make_cases(assets: dict[str, Asset]) -> list[Case]:
             Case(view.name, ("adversarial",), "Splats", engine, view, 45.0) for view in small[1:]
         ]
     # What was drawn for another camera and then held: nothing may depend on the active one.
-    for name, view in (("adversarial", small[0]), ("fitted", large[0])):
+    for name, view in (("smooth", small[0]), ("fitted", large[0])):
         what = f"{len(assets[name].frame(0)):,} {name}, free view"
         cases.append(Case(what, (name,), HELD, "EEVEE", view, 38.0, samples=256))
     two = ("adversarial", "second")
@@ -172,6 +173,7 @@ def main() -> None:
     assets = {
         "adversarial": adversarial(),
         "second": adversarial(seed=1),
+        "smooth": smooth(),
         "fitted": fitted_like(fitted, 100_000),
     }
     cases = [case for case in make_cases(assets) if options.only in case.picture]

@@ -95,14 +95,13 @@ def render_all(plan: dict[str, Any]) -> None:
     if importlib.util.find_spec("ds4d_blender") is not None:
         sys.exit("The add-on must not be importable here; run this with python -I.")
     seconds: dict[str, float] = {}
-    opened = warm = None
-    for case in plan["cases"]:
+    opened = None
+    for case in sorted(plan["cases"], key=lambda case: str(blend_path(plan, case))):
         if opened != (path := blend_path(plan, case)):
             bpy.ops.wm.open_mainfile(filepath=str(path))
-            opened, warm = path, case["engine"] == "CYCLES"
-        if not warm:  # the first picture waits for the shaders
-            render(plan, case)
-            warm = True
+            opened = path
+            if case["engine"] == "EEVEE":
+                compile_shaders()
         began = time.perf_counter()
         render(plan, case)
         seconds[case["picture"]] = time.perf_counter() - began
@@ -110,6 +109,16 @@ def render_all(plan: dict[str, Any]) -> None:
         done = f"{len(seconds)}/{len(plan['cases'])}"
         print(f"@{done} {case['picture']}: {seconds[case['picture']]:.1f} s", flush=True)
         (Path(plan["folder"]) / "seconds.json").write_text(json.dumps(seconds))
+
+
+def compile_shaders() -> None:
+    """Render a small picture at one sample: the first one waits for EEVEE's shaders."""
+    scene = bpy.context.scene
+    samples = scene.eevee.taa_render_samples
+    scene.eevee.taa_render_samples = 1
+    scene.render.resolution_x = scene.render.resolution_y = 16
+    bpy.ops.render.render()
+    scene.eevee.taa_render_samples = samples
 
 
 def render(plan: dict[str, Any], case: dict[str, Any]) -> None:

@@ -87,6 +87,15 @@ def adversarial(seed: int = 0) -> Asset:
     return asset_of(still, moving, synthetic.motion(moving, 6, seed=2 + 10 * seed))
 
 
+def smooth() -> Asset:
+    """Return the still half of the adversarial splats with colors that change slowly."""
+    still = synthetic.gaussians(1500, seed=1)
+    colours = 0.5 + 0.3 * still.means / np.abs(still.means).max(axis=0)
+    still.sh0 = ((colours - 0.5) / synthetic.SH_C0)[:, None, :].astype(np.float32)
+    nothing = synthetic.gaussians(0)
+    return asset_of(still, nothing, synthetic.motion(nothing, 1))
+
+
 def fitted_like(fitted: Asset, count: int, seed: int = 0) -> Asset:
     """Return a still asset of `count` splats that is distributed as a fitted one.
 
