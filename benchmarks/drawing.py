@@ -89,6 +89,7 @@ def make_cases(assets: dict[str, Asset]) -> list[Case]:
         cases.append(Case(what, (name,), HELD, "EEVEE", view, 38.0, samples=256))
     two = ("adversarial", "second")
     cases.append(Case("two assets, each by itself", two, "Splats", "EEVEE", small[0]))
+    cases.append(Case("two assets", two, "Splats together", "EEVEE", small[0], 42.0))
     return cases
 
 

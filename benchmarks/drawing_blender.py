@@ -24,10 +24,11 @@ def import_all(plan: dict[str, Any]) -> None:
     from benchmarks.rivals import RIVALS, draw_as
     from ds4d_blender.importer import import_asset
     from ds4d_blender.rendering import setup_render
+    from ds4d_blender.together import draw_together
 
-    for case in plan["cases"]:
-        if blend_path(plan, case).exists():
-            continue
+    for path in sorted({blend_path(plan, case) for case in plan["cases"]}):
+        cases = [case for case in plan["cases"] if blend_path(plan, case) == path]
+        case = cases[0]
         bpy.ops.wm.read_factory_settings(use_empty=True)
         scene = bpy.context.scene
         targets = [
@@ -39,13 +40,14 @@ def import_all(plan: dict[str, Any]) -> None:
         setup_render(scene, case["engine"], samples=case["samples"])
         if case["drawing"] in RIVALS:
             draw_as(targets[0], case["drawing"])
+        if case["drawing"] == "Splats together":
+            draw_together(targets, scene.collection)
         if case["drawing"] == "Soft Points":
             hold_soft_points(plan, targets[0])
-        for other in plan["cases"]:
-            if blend_path(plan, other) == blend_path(plan, case):
-                add_camera(scene, other["view"])
+        for same in cases:
+            add_camera(scene, same["view"])
         scene.camera = bpy.data.objects[case["view"]["name"]]
-        bpy.ops.wm.save_as_mainfile(filepath=str(blend_path(plan, case)))
+        bpy.ops.wm.save_as_mainfile(filepath=str(path))
 
 
 def hold_soft_points(plan: dict[str, Any], target: bpy.types.Object) -> None:
