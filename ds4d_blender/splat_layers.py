@@ -20,7 +20,7 @@ from .seam import Asset, Gaussians
 SH_C0 = 0.28209479177387814
 # What `radiance:base` is: FLOAT4 where Blender has it.
 _KINDS = bpy.types.Attribute.bl_rna.properties["data_type"].enum_items.keys()
-_FOUR_FLOATS = "FLOAT4" if "FLOAT4" in _KINDS else "FLOAT_COLOR"
+FOUR_FLOATS = "FLOAT4" if "FLOAT4" in _KINDS else "FLOAT_COLOR"
 
 Part = Literal["static", "dynamic"]
 
@@ -105,7 +105,7 @@ def _canonical(
     yield layer("scale", "FLOAT_VECTOR", gaussians.scales)
     yield layer("rotation", "QUATERNION", _unit(gaussians.quats))
     sh0 = gaussians.sh0[:, 0, :]
-    yield layer("radiance:base", _FOUR_FLOATS, np.column_stack([sh0, gaussians.opacities]))
+    yield layer("radiance:base", FOUR_FLOATS, np.column_stack([sh0, gaussians.opacities]))
     for k in range(gaussians.shN.shape[1]):
         yield layer(f"radiance:sh_{k}", "FLOAT_VECTOR", gaussians.shN[:, k, :])
     yield layer("opacity", "FLOAT", gaussians.opacities)

@@ -18,6 +18,7 @@ from .drawing import MODIFIER_NAME as DRAW
 from .drawing import add_drawing
 from .mirrored import follow
 from .motion_blur import prepare_motion_blur
+from .native_splats import use_native
 from .nodes import input_value, set_input
 from .player import MODIFIER_NAME as PLAY
 from .player import add_player, set_clip
@@ -191,6 +192,9 @@ def _exchange(
         _set_player(target, player, clip)
     if DRAW in target.modifiers:
         set_input(target.modifiers[DRAW], "sRGB Blend", clip.blend == "srgb")
+        clouds = [cloud for cloud in (shown, still) if cloud is not None]
+        native = [use_native(cloud, clip.blend) for cloud in clouds]
+        set_input(target.modifiers[DRAW], "Native", all(native))
     follow(target)
     target["ds4d_blend"] = clip.blend
     target[NOTE_KEY] = clip.note

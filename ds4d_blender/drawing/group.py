@@ -13,7 +13,7 @@ import bpy
 
 from ..material import point_material, splat_material
 from ..nodes import Tree, set_input, shared_group
-from . import color, data, light, order, selection
+from . import color, data, light, native, order, selection
 from .camera import call_camera
 from .footprint import call_footprint
 from .points import call_soft_points, call_solid_points
@@ -64,7 +64,7 @@ def _declare(tree: Tree) -> None:
         hidden=True,
         tip="Output the projected points, for an object that draws several assets together",
     )
-    for part in (selection, color, light, order, data):
+    for part in (selection, color, light, order, data, native):
         part.declare(tree)
 
 
@@ -91,6 +91,8 @@ def _build(tree: Tree) -> None:
     with tree.frame("Mode; without a camera there is no image plane"):
         present = tree.output(call_camera(tree), "Present")
         splats = tree.switch("GEOMETRY", present, soft, splats)
+        own = native.call_native(tree, points)
+        splats = tree.switch("GEOMETRY", tree.read("Native"), splats, own)
         mode = tree.menu(tree.read("Mode"), MODES)
         drawn = tree.choose(mode, (splats, soft, solid), "GEOMETRY")
     tree.node("NodeGroupOutput", {"Geometry": drawn})
