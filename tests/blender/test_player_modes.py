@@ -11,6 +11,7 @@ import pytest
 
 from ds4d_blender.importer import import_asset
 from ds4d_blender.nodes import input_path, input_value, set_input
+from ds4d_blender.pace import bind_time
 from ds4d_blender.player import MODES, default_fade, set_playback
 from ds4d_engine.seam import Asset, Gaussians, write_asset
 from ds4d_engine.seam.quaternions import slerp
@@ -214,3 +215,26 @@ def test_frames_show_the_same_in_any_order(target: bpy.types.Object) -> None:
         now = played(target)
         for name, values in seen.setdefault(frame, now).items():
             assert np.array_equal(values, now[name])
+
+
+def test_a_keyframed_speed_becomes_a_clip_that_keeps_that_speed_at_every_moment(
+    target: bpy.types.Object, clip: Asset
+) -> None:
+    scene, modifier = bpy.context.scene, target.modifiers["DS4D Play"]
+    scene.frame_end = START + 20
+    choose(target, "Clamp")
+    for frame, speed in ((START, 0.0), (START + 4, 1.0)):  # eases in, evenly with these handles
+        choose(target, Speed=speed)
+        target.keyframe_insert(input_path(modifier, "Speed"), frame=frame)
+    bind_time(target, scene, keyframes=True)
+    shown = []
+    for time in range(9):
+        go_to(START + time)
+        shown.append(input_value(modifier, "Time"))
+    steps = np.diff(shown)
+    assert shown[0] == 0
+    assert (steps >= -1e-6).all() and steps.max() < 1.0 + 1e-5
+    assert np.allclose(shown[4], 2.0, atol=1e-3)
+    assert np.allclose(shown[8], 6.0, atol=1e-3)
+    assert input_value(modifier, "Speed") == 1
+    assert_shows(target, clip.at(LAST))
