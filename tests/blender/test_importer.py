@@ -116,17 +116,22 @@ def test_scene_time_is_adopted_when_asked(tmp_path: Path, scene: bpy.types.Scene
     assert (scene.frame_start, scene.frame_end) == (3, 9)
 
 
-def test_two_imports_share_trees_and_material(tmp_path: Path) -> None:
+def test_two_imports_share_trees_and_materials(tmp_path: Path) -> None:
     first, second = imported(asset(4, 4), tmp_path), imported(asset(4, 4), tmp_path)
     assert first.name != second.name
     for name in ("DS4D Play", "DS4D Draw"):
         assert first.modifiers[name].node_group == second.modifiers[name].node_group
-    assert len([m for m in bpy.data.materials if m.name.startswith("DS4D")]) == 1
+    assert {m.name for m in bpy.data.materials} == {"DS4D Splat", "DS4D Point"}
+    assert not any("." in group.name for group in bpy.data.node_groups)
 
 
 def test_import_leaves_nothing_unused_behind(tmp_path: Path) -> None:
     imported(asset(4, 4), tmp_path)
-    assert {group.name for group in bpy.data.node_groups} == {"DS4D Play", "DS4D Draw"}
+    assert {group.name for group in bpy.data.node_groups if group.is_modifier} == {
+        "DS4D Play",
+        "DS4D Draw",
+    }
+    assert all(data.users for data in (*bpy.data.node_groups, *bpy.data.materials))
     assert not bpy.data.meshes
 
 
