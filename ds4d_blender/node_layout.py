@@ -38,10 +38,13 @@ def arrange(tree: bpy.types.NodeTree) -> None:
         within[frame] = _columns(own, sizes, SPACE)
     frames = {frame: _extent(places, sizes) for frame, places in within.items()}
     places = _columns(between, frames, GAP)
-    for node in nodes:
-        frame = frame_of[node.name]
-        x, y = (a + b for a, b in zip(places[frame], within[frame][node.name], strict=True))
-        node.location = (x, -y)
+    corners = {}
+    for name, frame in frame_of.items():
+        x, y = (a + b for a, b in zip(places[frame], within[frame][name], strict=True))
+        corners[name] = (x, -y)
+    # All at once: after each that is set alone, Blender looks at the whole tree again.
+    corner = [corners.get(node.name, node.location) for node in tree.nodes]
+    tree.nodes.foreach_set("location", [number for place in corner for number in place])
 
 
 def _outermost(node: bpy.types.Node) -> str:
