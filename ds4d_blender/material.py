@@ -23,6 +23,10 @@ MATERIAL_VERSION = 2
 # The engine's limits: a splat never covers a pixel completely, and a fainter touch is skipped.
 ALPHA_MAX = 0.999
 ALPHA_MIN = 1.0 / 255.0
+# Sine of the angle within which two directions are one, for all that float precision leaves.
+SAME_DIRECTION = 1e-3
+# A square holds a circle when it is this much wider than the square inside the circle, and more.
+WIDER = 1.5
 
 
 def splat_material() -> bpy.types.Material:
@@ -52,6 +56,7 @@ def _material(
     material.surface_render_method = method
     material.use_transparency_overlap = True
     material.use_backface_culling = False
+    material.displacement_method = "DISPLACEMENT"
     # Thousands of tiny lights would cost Cycles everything and change nothing.
     material.cycles.emission_sampling = "NONE"
     material[VERSION_KEY] = MATERIAL_VERSION
@@ -63,7 +68,9 @@ def _build(tree: Tree, distance: Callable[[Tree, Field], Field]) -> None:
     alpha = gaussian_alpha(tree, distance)
     points = distance is _point_distance
     shader = surface(tree, _attribute(tree, "splat_color", "Color"), alpha, points=points)
-    tree.node("ShaderNodeOutputMaterial", {"Surface": shader})
+    output = tree.node("ShaderNodeOutputMaterial", {"Surface": shader})
+    if points:
+        tree.connect(tree.input(output, "Displacement"), _flattened(tree))
 
 
 def gaussian_alpha(tree: Tree, distance: Callable[[Tree, Field], Field]) -> Field:
@@ -85,28 +92,70 @@ def quad_distance(tree: Tree, opacity: Field) -> Field:
 
 
 def _point_distance(tree: Tree, _: Field) -> Field:
-    """Return the smallest d2 along the ray; 0 for points without axes, which are solid."""
-    with tree.frame("The ray in object space, from the centre of the splat"):
-        hit = tree.node("ShaderNodeNewGeometry")
-        centre = tree.output(tree.node("ShaderNodePointInfo"), "Position")
-        start = _to_object(tree, tree.output(hit, "Position") - centre)
-        ray = _to_object(tree, tree.output(hit, "Incoming"))
+    """Return d2 of a point, projected as quads are; 0 for points without axes, which are solid."""
+    with tree.frame("Where the ray meets the plane of the splat, in camera space"):
+        centre, hit, incoming = _ray(tree)
+        start = hit + incoming * _to_plane(tree, centre, hit, incoming) - centre
+    with tree.frame(
+        "Rays from a perspective camera: the splat is seen along the ray to its centre"
+    ):
+        across = tree.vector_math("LENGTH", tree.vector_math("CROSS_PRODUCT", hit, incoming))
+        from_camera = tree.math(
+            "LESS_THAN", across, tree.vector_math("LENGTH", hit) * SAME_DIRECTION
+        )
+        ray = tree.mix("VECTOR", from_camera, incoming, centre)
+    axes = [_attribute(tree, f"ds4d_inverse_{axis}", "Vector") for axis in "xyz"]
+    with tree.frame("Low-pass: wider by 0.3 square pixels at the splat's depth in this view"):
+        growth, constant, _ = tree.separate(_attribute(tree, "ds4d_blur", "Vector"))
+        deviation = tree.separate(centre)[2] * growth + constant
+        blur = deviation * deviation
+        wider = (1.0 / tree.math("SQRT", tree.dot(axis, axis) * blur + 1.0) for axis in axes)
+        narrowed = tree.combine(*wider)
     with tree.frame("Squared distance of ray and centre in sigmas"):
-        axes = [_attribute(tree, f"ds4d_inverse_{axis}", "Vector") for axis in "xyz"]
         start, ray = (
-            tree.combine(*(tree.dot(vector, axis) for axis in axes)) for vector in (start, ray)
+            tree.combine(*(tree.dot(local, axis) for axis in axes)) * narrowed
+            for local in (_turned(tree, vector, "CAMERA", "OBJECT") for vector in (start, ray))
         )
         moment = tree.vector_math("CROSS_PRODUCT", start, ray)
         return tree.dot(moment, moment) / tree.dot(ray, ray)
 
 
-def _to_object(tree: Tree, direction: Field) -> Field:
+def _flattened(tree: Tree) -> Field:
+    """Return the way from the shape that draws a point in EEVEE to the plane of its splat.
+
+    There splats hide each other by the depth of their centres. The shape is a pyramid whose base
+    lies in the circle that it stands for, so it is widened. Cycles does not move points.
+    """
+    with tree.frame("Flatten and widen the pyramid that EEVEE draws"):
+        centre, hit, incoming = _ray(tree)
+        start = hit + incoming * _to_plane(tree, centre, hit, incoming) - centre
+        return _turned(tree, start * WIDER + (centre - hit), "CAMERA", "WORLD")
+
+
+def _ray(tree: Tree) -> tuple[Field, Field, Field]:
+    """Return the centre, the place that is shaded, and the way back along the ray."""
+    geometry = tree.node("ShaderNodeNewGeometry")
+    centre = tree.output(tree.node("ShaderNodePointInfo"), "Position")
+    return (
+        _turned(tree, centre, "WORLD", "CAMERA", "POINT"),
+        _turned(tree, tree.output(geometry, "Position"), "WORLD", "CAMERA", "POINT"),
+        _turned(tree, tree.output(geometry, "Incoming"), "WORLD", "CAMERA"),
+    )
+
+
+def _to_plane(tree: Tree, centre: Field, hit: Field, incoming: Field) -> Field:
+    """Return how far back along the ray it meets the plane of the splat."""
+    _, _, z = tree.separate(centre - hit)
+    return z / tree.separate(incoming)[2]
+
+
+def _turned(tree: Tree, vector: Field, start: str, end: str, kind: str = "VECTOR") -> Field:
     node = tree.node(
         "ShaderNodeVectorTransform",
-        {0: direction},
-        vector_type="VECTOR",
-        convert_from="WORLD",
-        convert_to="OBJECT",
+        {0: vector},
+        vector_type=kind,
+        convert_from=start,
+        convert_to=end,
     )
     return tree.output(node)
 
