@@ -58,8 +58,10 @@ def draw_apart(targets: Iterable[bpy.types.Object]) -> None:
     """Let assets draw themselves again; an object that draws fewer than two of them goes."""
     joints = set()
     for target in targets:
-        joint = target if is_joint(target) else joint_of(target)
+        joint = joint_of(target)
         if joint is None:
+            if is_left_over(target):
+                _restore(target)
             continue
         for member in members(joint) if is_joint(target) else [target]:
             _leave(member, _collection(joint))
@@ -83,6 +85,11 @@ def joint_of(target: bpy.types.Object) -> bpy.types.Object | None:
         if is_joint(other) and target.name in _collection(other).objects:
             return other
     return None
+
+
+def is_left_over(target: bpy.types.Object) -> bool:
+    """Tell whether it is a copy of a member, or what drew it is gone: nothing draws it now."""
+    return BEFORE_KEY in target and joint_of(target) is None
 
 
 def members(joint: bpy.types.Object) -> list[bpy.types.Object]:
@@ -109,8 +116,9 @@ def _new_joint(first: bpy.types.Object, collection: bpy.types.Collection) -> bpy
 
 def _join(target: bpy.types.Object, collection: bpy.types.Collection) -> None:
     drawing = target.modifiers[DRAW]
-    before = {name: getattr(target, name) for name in _OWN}
-    target[BEFORE_KEY] = before | {"Mode": input_value(drawing, "Mode")}
+    if BEFORE_KEY not in target:
+        before = {name: getattr(target, name) for name in _OWN}
+        target[BEFORE_KEY] = before | {"Mode": _mode(drawing)}
     for name, value in _OWN.items():
         setattr(target, name, value)
     drawing.show_viewport = drawing.show_render = True
@@ -119,15 +127,24 @@ def _join(target: bpy.types.Object, collection: bpy.types.Collection) -> None:
     collection.objects.link(target)
 
 
+def _mode(drawing: bpy.types.NodesModifier) -> str:
+    value = input_value(drawing, "Mode")
+    return value if isinstance(value, str) else MODES[value]  # a number before Blender 5.2
+
+
 def _leave(target: bpy.types.Object, collection: bpy.types.Collection) -> None:
+    _restore(target)
+    collection.objects.unlink(target)
+
+
+def _restore(target: bpy.types.Object) -> None:
     before = target[BEFORE_KEY]
     for name in _OWN:
         setattr(target, name, before[name])
     if DRAW in target.modifiers:
         set_input(target.modifiers[DRAW], "Projected", False)
-        set_input(target.modifiers[DRAW], "Mode", before["Mode"])
+        set_menu(target.modifiers[DRAW], "Mode", before["Mode"], MODES)
     del target[BEFORE_KEY]
-    collection.objects.unlink(target)
 
 
 def _remove(joint: bpy.types.Object, rest: Iterable[bpy.types.Object]) -> None:

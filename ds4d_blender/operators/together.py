@@ -6,7 +6,7 @@ from __future__ import annotations
 import bpy
 
 from ..seam import DS4DError
-from ..together import draw_apart, draw_together, is_joint, joint_of
+from ..together import draw_apart, draw_together, is_joint, is_left_over, joint_of
 from .subject import shows_splats
 
 
@@ -49,7 +49,8 @@ class DS4D_OT_draw_apart(bpy.types.Operator):
 
     @classmethod
     def poll(cls, context: bpy.types.Context) -> bool:
-        if any(joint_of(target) is not None for target in _chosen(context)):
+        chosen = _chosen(context)
+        if any(joint_of(target) is not None or is_left_over(target) for target in chosen):
             return context.mode == "OBJECT"
         cls.poll_message_set("Select a DS4D object that is drawn together with others")
         return False

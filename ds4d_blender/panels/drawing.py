@@ -12,7 +12,7 @@ from ..drawing import MODES
 from ..drawing import MODIFIER_NAME as DRAW
 from ..drawing.together import MODIFIER_NAME as TOGETHER
 from ..nodes import input_value
-from ..together import is_joint, joint_of, members
+from ..together import is_joint, is_left_over, joint_of, members
 from .result import Sidebar, draw_input, is_current
 from .text import paragraph
 
@@ -48,6 +48,8 @@ def _draw_asset(layout: bpy.types.UILayout, context: bpy.types.Context) -> None:
     drawing, joint = target.modifiers[DRAW], joint_of(target)
     if joint is not None:
         paragraph(layout, f"It is drawn by {joint.name}.", icon="INFO")
+    elif is_left_over(target):
+        paragraph(layout, "What drew it is gone: press Together or Apart.", icon="ERROR")
     else:
         mode = input_value(drawing, "Mode")
         chosen = mode if isinstance(mode, str) else MODES[mode]

@@ -17,7 +17,7 @@ from ds4d_blender.importer import import_asset
 from ds4d_blender.nodes import input_path, input_value, set_input
 from ds4d_blender.rendering import setup_render
 from ds4d_blender.seam import DS4DError
-from ds4d_blender.together import draw_apart, draw_together, joint_of, members
+from ds4d_blender.together import draw_apart, draw_together, is_left_over, joint_of, members
 from ds4d_engine.seam import Asset, Gaussians, write_asset
 from tests.blender import reference
 from tests.blender.observe import drawn, rendered
@@ -106,10 +106,10 @@ def off(target: bpy.types.Object) -> int | str:
 def world_normals(target: bpy.types.Object) -> np.ndarray:
     """[faces,3], as the material turns them."""
     mesh = drawn(target)
-    values = np.empty(len(mesh.polygons) * 3, np.float32)
-    mesh.attributes["custom_normal"].data.foreach_get("vector", values)
+    values = np.empty(len(mesh.loops) * 3, np.float32)
+    mesh.corner_normals.foreach_get("vector", values)
     turn = np.linalg.inv(np.array(target.matrix_world)[:3, :3])
-    normals = values.reshape(-1, 3) @ turn
+    normals = values.reshape(-1, 4, 3)[:, 0] @ turn
     return normals / np.linalg.norm(normals, axis=1, keepdims=True)
 
 
@@ -152,6 +152,22 @@ def test_a_third_asset_joins_later_and_one_of_three_leaves(
     draw_apart([pair[1]])
     assert members(joint) == [pair[0], third] and not pair[1].hide_render
     assert len(drawn(joint).polygons) == 540
+
+
+def test_a_copy_of_a_member_and_members_of_what_is_gone_come_apart(
+    pair: list[bpy.types.Object], scene: bpy.types.Scene
+) -> None:
+    before = state(pair[0])
+    bpy.data.objects.remove(draw_together(pair, scene.collection))
+    copy = pair[0].copy()
+    scene.collection.objects.link(copy)
+    assert all(is_left_over(target) for target in (*pair, copy))
+    draw_apart([copy])
+    assert state(copy) == before and not is_left_over(copy)
+    joint = draw_together([copy, *pair], scene.collection)
+    assert len(drawn(joint).polygons) == 1350
+    draw_apart([joint])
+    assert [state(target) for target in (copy, pair[0])] == [before, before]
 
 
 def test_what_cannot_be_drawn_together_is_refused(
