@@ -44,13 +44,10 @@ def _material(name: str, of_others: object) -> bpy.types.Material:
 def _build(tree: Tree, of_others: object) -> None:
     alpha = gaussian_alpha(tree, quad_distance)
     with tree.frame("What is no splat covers everything, and has data of its own"):
-        stored = tree.node(
-            "ShaderNodeAttribute", attribute_name="splat_color", attribute_type="GEOMETRY"
-        )
-        is_splat = tree.math("GREATER_THAN", tree.output(stored, "Alpha"), 0.5)
+        is_splat = tree.math("LESS_THAN", _attribute(tree, "ds4d_lit", "Fac"), -0.5)
         others = 1.0 - is_splat
-        data = tree.output(stored, "Color")
-        color = tree.vector_math("SCALE", data, is_splat) + of_others(tree) * others
+        data = _attribute(tree, "splat_color", "Vector") * is_splat
+        color = data + of_others(tree) * others
     with tree.frame("Cover what is behind"):
         shine = tree.node("ShaderNodeEmission", {"Color": color})
         clear = tree.node("ShaderNodeBsdfTransparent")
@@ -68,3 +65,8 @@ def _depth(tree: Tree) -> Field:
 def _index(tree: Tree) -> Field:
     index = tree.output(tree.node("ShaderNodeObjectInfo"), "Object Index")
     return tree.combine(index, 0.0, 1.0)
+
+
+def _attribute(tree: Tree, name: str, output: str) -> Field:
+    node = tree.node("ShaderNodeAttribute", attribute_name=name, attribute_type="GEOMETRY")
+    return tree.output(node, output)

@@ -49,7 +49,8 @@ def _build(tree: Tree) -> None:
     with tree.frame("In the place of the color, and unlit"):
         value = tree.switch("VECTOR", tree.math("GREATER_THAN", wanted, INDEX - 0.5), data, index)
         shown = tree.store(tree.read("Geometry"), "splat_color", "FLOAT_COLOR", value)
-        shown = tree.store(shown, "ds4d_lit", "FLOAT", 0.0)
+        # Less than 0 says as well that this is a splat: what lacks an attribute reads 0.
+        shown = tree.store(shown, "ds4d_lit", "FLOAT", -1.0)
         renders_data = tree.math("GREATER_THAN", wanted, 0.5)
         geometry = tree.switch("GEOMETRY", renders_data, tree.read("Geometry"), shown)
     tree.node("NodeGroupOutput", {"Geometry": geometry})

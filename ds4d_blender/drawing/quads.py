@@ -86,8 +86,7 @@ def _squares(tree: Tree, points: Field) -> Field:
 def _corners(tree: Tree, points: Field, right: Field, up: Field) -> Field:
     """Return where the corners of the quads lie: centre + u U + v V."""
     l11, l21, l22 = tree.separate(tree.attribute(FACTOR, "FLOAT_VECTOR"))
-    index = tree.output(tree.node("GeometryNodeInputIndex"))
-    splat = tree.output(tree.node("FunctionNodeIntegerMath", {0: index, 1: 4}, operation="DIVIDE"))
+    splat = _splat_of_corner(tree)
     centre, along_u, along_v = (
         tree.sample(points, "FLOAT_VECTOR", value, splat)
         for value in (tree.position(), right * l11 + up * l21, up * l22)
@@ -95,6 +94,11 @@ def _corners(tree: Tree, points: Field, right: Field, up: Field) -> Field:
     u, v, _ = tree.separate(tree.position())  # of the square
     corner = tree.vector_math("MULTIPLY_ADD", along_v, v, centre)
     return tree.vector_math("MULTIPLY_ADD", along_u, u, corner)
+
+
+def _splat_of_corner(tree: Tree) -> Field:
+    index = tree.output(tree.node("GeometryNodeInputIndex"))
+    return tree.output(tree.node("FunctionNodeIntegerMath", {0: index, 1: 4}, operation="DIVIDE"))
 
 
 def _carried(tree: Tree, quads: Field, points: Field, name: str, kind: str) -> Field:
@@ -109,9 +113,12 @@ def _with_normals(tree: Tree, quads: Field, points: Field) -> Field:
     As normals of the mesh, not of the shader: Cycles lets no light through that comes from behind
     the one and from before the other.
     """
-    index = tree.output(tree.node("GeometryNodeInputIndex"))
     normal = tree.attribute("ds4d_normal", "FLOAT_VECTOR")
-    inputs = {"Mesh": quads, "Custom Normal": tree.sample(points, "FLOAT_VECTOR", normal, index)}
-    turned = tree.output(tree.node("GeometryNodeSetMeshNormal", inputs, mode="FREE", domain="FACE"))
+    # Of the corners of smooth faces: Cycles takes no notice of normals that flat ones have.
+    splat = _splat_of_corner(tree)
+    smooth = tree.node("GeometryNodeSetShadeSmooth", {0: quads})
+    inputs = {"Mesh": smooth, "Custom Normal": tree.sample(points, "FLOAT_VECTOR", normal, splat)}
+    node = tree.node("GeometryNodeSetMeshNormal", inputs, mode="FREE", domain="POINT")
+    turned = tree.output(node)
     present = tree.sample(points, "BOOLEAN", tree.exists("ds4d_normal"), 0)
     return tree.switch("GEOMETRY", present, quads, turned)
