@@ -11,7 +11,6 @@ import hashlib
 import os
 import subprocess
 import sys
-import tempfile
 from dataclasses import dataclass
 from pathlib import Path
 from shutil import rmtree, which
@@ -98,7 +97,11 @@ class Environment:
 ENGINE = Environment("engine", ENGINE_PYTHON, ("-e", ".[lint,test,priors,bench]"))
 BLENDERS = {
     # No constraints: each bpy wants a numpy of its own.
-    release: Environment(f"blender-{release}", python, (f"bpy=={release}.*", "pytest"), False)
+    release: Environment(
+        *(f"blender-{release}", python),
+        (f"bpy=={release}.*", "pytest", "pytest-xdist"),
+        constrained=False,
+    )
     for release, python in BLENDER_PYTHONS.items()
 }
 
@@ -130,19 +133,27 @@ def system_libraries(session: nox.Session) -> None:
     session.run(*root, *install, *DEBIAN_PACKAGES, external=True)
 
 
-def threads() -> dict[str, str]:
-    """Give the numeric libraries one thread per core, four at the most, unless told otherwise."""
-    return {"OMP_NUM_THREADS": os.environ.get("OMP_NUM_THREADS", str(min(os.cpu_count() or 1, 4)))}
+# What runs side by side; more than four need more memory than most machines have.
+CORES = min(os.cpu_count() or 1, 4)
 
 
-def pytest(session: nox.Session, environment: Environment, *folders: str, **env: str) -> None:
-    """Run the folders' tests; that nothing was collected is an error unless the user selected."""
+def threads(count: int = CORES) -> dict[str, str]:
+    """Give the numeric libraries so many threads, unless told otherwise."""
+    return {"OMP_NUM_THREADS": os.environ.get("OMP_NUM_THREADS", str(count))}
+
+
+def pytest(session: nox.Session, environment: Environment, *folders: str) -> None:
+    """Run the folders' tests, file by file on every core; a user's selection runs in one process.
+
+    That nothing was collected is an error unless the user selected.
+    """
     present = [folder for folder in folders if (ROOT / folder).is_dir()]
-    nothing_selected = [5] if session.posargs else []
+    selected = bool(session.posargs)
+    parallel = () if selected else ("--numprocesses", str(CORES), "--dist", "loadfile")
     environment.run(
-        *(session, "python", "-m", "pytest", *present, *session.posargs),
-        env={**threads(), **env},
-        success_codes=[0, *nothing_selected],
+        *(session, "python", "-m", "pytest", *parallel, *present, *session.posargs),
+        env=threads(CORES if selected else 1),
+        success_codes=[0, 5] if selected else [0],
     )
 
 
@@ -180,12 +191,10 @@ def tests_blender(session: nox.Session, release: str) -> None:
     environment = BLENDERS[release]
     system_libraries(session)
     environment.prepare(session)
-    with tempfile.TemporaryDirectory() as resources:
-        pytest(
-            *(session, environment),
-            *("tests/blender", "tests/seam", "tests/borders", "tests/extension"),
-            BLENDER_USER_RESOURCES=resources,
-        )
+    pytest(
+        *(session, environment),
+        *("tests/blender", "tests/seam", "tests/borders", "tests/extension"),
+    )
 
 
 @nox.session(name="tests_blender-4.5")

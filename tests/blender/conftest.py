@@ -4,18 +4,20 @@
 from __future__ import annotations
 
 import os
+import sys
 import tempfile
 from collections.abc import Iterator
 
 import pytest
 
-# Blender reads this once, when bpy is imported.
-_RESOURCES = tempfile.TemporaryDirectory()
-os.environ.setdefault("BLENDER_USER_RESOURCES", _RESOURCES.name)
+# Blender reads this once, when bpy is imported; every process that tests has its own.
+if "bpy" not in sys.modules:
+    _RESOURCES = tempfile.TemporaryDirectory()
+    os.environ["BLENDER_USER_RESOURCES"] = _RESOURCES.name
 
-import bpy  # noqa: E402
+import bpy
 
-import ds4d_blender  # noqa: E402
+import ds4d_blender
 
 
 @pytest.fixture(autouse=True)
