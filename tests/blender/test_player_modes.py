@@ -3,6 +3,9 @@
 
 from __future__ import annotations
 
+import os
+import subprocess
+import sys
 from pathlib import Path
 
 import bpy
@@ -24,6 +27,28 @@ PERIOD = LAST - FADE
 TOLERANCE = 1e-5
 # Blender 5.2 takes two rotations less than 6e-4 apart for the same.
 TURN_TOLERANCE = 5e-4
+
+
+ORDER = (3.0, 0.5, 6.0, 1.0, 2.25)
+PLAY_ELSEWHERE = f"""
+import importlib.util, sys
+import bpy, numpy as np
+
+assert importlib.util.find_spec("ds4d_blender") is None
+bpy.ops.wm.open_mainfile(filepath=sys.argv[3], use_scripts=False)
+target, seen = bpy.data.objects[sys.argv[1]], {{}}
+for frame in {(*ORDER, *sorted(ORDER))}:
+    whole = int(frame)
+    bpy.context.scene.frame_set(int(sys.argv[2]) + whole, subframe=frame - whole)
+    graph = bpy.context.evaluated_depsgraph_get()
+    geometry = target.evaluated_get(graph).evaluated_geometry()
+    for name in ("position", "velocity"):
+        data = geometry.pointcloud.attributes[name].data
+        values = np.empty(3 * len(data), np.float32)
+        data.foreach_get("vector", values)
+        assert np.array_equal(values, seen.setdefault((frame, name), values))
+np.save("seen.npy", [seen[frame, "position"].reshape(-1, 3) for frame in {ORDER}])
+"""
 
 
 @pytest.fixture
@@ -206,15 +231,23 @@ def test_velocity_is_stored_only_when_wanted(target: bpy.types.Object) -> None:
     assert "velocity" not in played(target)
 
 
-def test_frames_show_the_same_in_any_order(target: bpy.types.Object) -> None:
-    choose(target, "Cross-Fade")
-    order = [3.0, 0.5, 6.0, 1.0, 2.25]
-    seen = {}
-    for frame in (*order, *sorted(order)):
+def test_a_saved_file_shows_the_same_in_any_order_without_the_addon(
+    target: bpy.types.Object, tmp_path: Path
+) -> None:
+    choose(target, "Cross-Fade", Velocity=True)
+    target.modifiers["DS4D Draw"].show_viewport = False
+    saved = str(tmp_path / "clip.blend")
+    bpy.ops.wm.save_as_mainfile(filepath=saved)
+    command = [sys.executable, "-I", "-c", PLAY_ELSEWHERE, target.name, str(START), saved]
+    environment = {**os.environ, "BLENDER_USER_RESOURCES": str(tmp_path / "user")}
+    ran = subprocess.run(
+        command, cwd=tmp_path, env=environment, capture_output=True, text=True, timeout=300
+    )
+    assert ran.returncode == 0, ran.stderr
+    elsewhere = np.load(tmp_path / "seen.npy")
+    for frame, places in zip(ORDER, elsewhere, strict=True):
         go_to(START + frame)
-        now = played(target)
-        for name, values in seen.setdefault(frame, now).items():
-            assert np.array_equal(values, now[name])
+        assert np.abs(played(target)["position"] - places).max() < 1e-6
 
 
 def test_a_keyframed_speed_becomes_a_clip_that_keeps_that_speed_at_every_moment(
