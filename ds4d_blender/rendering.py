@@ -120,8 +120,9 @@ def _cycles(samples: int, antialias: bool) -> dict[str, Any]:
         "cycles.samples": samples,
         "cycles.use_adaptive_sampling": False,
         "cycles.use_denoising": False,
-        # A ray passes one quad per bounce; ending it early, by count or by chance, costs most.
-        "cycles.transparent_max_bounces": 256,
+        # A ray passes one quad per bounce, in dense clips hundreds of them; ending it early, by
+        # count or by chance, costs most. This is as many as Cycles allows.
+        "cycles.transparent_max_bounces": 1024,
         "cycles.min_transparent_bounces": 1024,
         # The narrowest filter takes every sample at the centre of the pixel, as the engine does.
         # Cycles' box filter is one pixel wide, whatever the width says.
