@@ -35,7 +35,7 @@ def settings(scene: bpy.types.Scene) -> dict[str, object]:
 def test_only_what_changes_is_listed_in_words(scene: bpy.types.Scene) -> None:
     scene.cycles.transparent_max_bounces = 8
     words = [str(change) for change in setup_render(scene, "CYCLES")]
-    assert any("8 → 256" in line for line in words)
+    assert any("8 → 1024" in line for line in words)
     assert setup_render(scene, "CYCLES") == []
 
 
