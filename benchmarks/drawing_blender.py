@@ -35,6 +35,7 @@ def import_all(plan: dict[str, Any]) -> None:
             import_asset(Path(plan["folder"]) / f"{name}.ds4d", set_scene_time=index == 0)
             for index, name in enumerate(case["assets"])
         ]
+        scene.render.resolution_x, scene.render.resolution_y = case["view"]["size"]
         if len(targets) > 1:
             targets[1].matrix_world = mathutils.Matrix(plan["moved"])
         setup_render(scene, case["engine"], samples=case["samples"])
