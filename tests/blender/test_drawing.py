@@ -13,6 +13,7 @@ import pytest
 
 from ds4d_blender.cameras import use_camera
 from ds4d_blender.drawing import MODES
+from ds4d_blender.drawing.order import SORT
 from ds4d_blender.importer import import_asset
 from ds4d_blender.nodes import set_menu
 from ds4d_blender.rendering import setup_render
@@ -207,7 +208,7 @@ def test_splats_at_the_camera_and_behind_it_have_no_size(
     target = imported(clip, tmp_path)
     near = CAMERAS[2]
     look(scene, near)
-    setup_render(scene, "CYCLES")
+    set_menu(target.modifiers["DS4D Draw"], "Sort", "Off", SORT)  # the viewport sorts
     depths = (clip.static.means @ near.viewmat[:3, :3].T + near.viewmat[:3, 3])[:, 2]
     assert (depths < 0.01).any() and (depths > 0.01).any()
     mesh = drawn(target)
