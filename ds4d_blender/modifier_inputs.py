@@ -12,6 +12,8 @@ from typing import Any
 
 import bpy
 
+_MOVED_KEY = "ds4d_moved"
+
 
 @dataclass
 class Input:
@@ -32,6 +34,8 @@ class Moves:
 
     paths: dict[str, str | None] = field(default_factory=dict)
     numbers: dict[str, Mapping[int, int]] = field(default_factory=dict)
+    stamp: str = ""
+    """The versions that it leads to: what several objects share moves only once."""
 
 
 def read_inputs(modifier: bpy.types.NodesModifier) -> dict[str, Input]:
@@ -70,7 +74,7 @@ def paths(modifier: str, identifier: str) -> tuple[str, str]:
 
 def move_animation(target: bpy.types.Object, moves: Moves) -> None:
     """Let the keyframes and drivers of an object, and what reads it, follow its inputs."""
-    for curves in _animations(target):
+    for curves in _animations(target, moves.stamp):
         # All new paths before the first change: an old path may be another one's new one.
         found = [(curve, curve.data_path) for curve in curves if curve.data_path in moves.paths]
         for curve, path in found:
@@ -98,17 +102,23 @@ def _read(modifier: bpy.types.NodesModifier, identifier: str, kind: str) -> Inpu
     return entry
 
 
-def _animations(target: bpy.types.Object) -> Iterator[Any]:
-    """Yield the collections of curves that animate an object, and those that wait for a user."""
+def _animations(target: bpy.types.Object, stamp: str) -> Iterator[Any]:
+    """Yield the collections of curves that animate an object, and those that wait for a user.
+
+    Those of actions are marked, slot by slot.
+    """
     if target.animation_data is not None:
         yield target.animation_data.drivers
     for action in bpy.data.actions:
         for layer in action.layers:
             for strip in layer.strips:
                 for bag in strip.channelbags:
-                    users = bag.slot.users()
-                    if not users or target in users:
+                    users, marks = bag.slot.users(), dict(action.get(_MOVED_KEY, {}))
+                    if users and target not in users:
+                        continue
+                    if marks.get(bag.slot.identifier) != stamp:
                         yield bag.fcurves
+                        action[_MOVED_KEY] = marks | {bag.slot.identifier: stamp}
 
 
 def _renumber(curve: bpy.types.FCurve, numbers: Mapping[int, int] | None) -> None:

@@ -176,7 +176,7 @@ def _upgrade(target: bpy.types.Object, old: Sequence[bpy.types.NodesModifier]) -
         else:
             modifier.node_group = group()
             _reset(modifier)
-    moves = Moves()
+    moves = Moves(stamp=f"{play.VERSION}.{draw.GROUP_VERSION}")
     for name, entries in before.items():
         _carry_over(name, entries, places[name], moves)
     for modifier in folded:

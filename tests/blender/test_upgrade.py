@@ -110,6 +110,23 @@ def test_keyframes_and_drivers_follow_their_inputs(old: bpy.types.Object) -> Non
     assert all(driven.is_valid for driven in old.animation_data.drivers)
 
 
+def test_keyframes_that_objects_share_move_once_and_those_of_nobody_too(
+    old: bpy.types.Object,
+) -> None:
+    keyframe(old, PLAY, "Offset", 0.0, 3.0)
+    spare = old.animation_data.action.copy()
+    spare.use_fake_user = True
+    twin = old.copy()
+    bpy.context.scene.collection.objects.link(twin)
+    twin.animation_data.action = old.animation_data.action
+    twin.animation_data.action_slot = old.animation_data.action_slot
+    assert sorted(upgrade_all().upgraded) == sorted([old.name, twin.name])
+    wanted = input_path(old.modifiers[PLAY], "Offset")
+    for action in (old.animation_data.action, spare):
+        (bag,) = action.layers[0].strips[0].channelbags
+        assert [curve.data_path for curve in bag.fcurves] == [wanted]
+
+
 def invented_only(old: bpy.types.Object) -> tuple[object, object]:
     """What the old menu holds for All and Invented Only."""
     words = isinstance(value(old, INVENTED, "Show"), str)
