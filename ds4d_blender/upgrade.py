@@ -26,6 +26,7 @@ from .material import (
     point_material,
     splat_material,
 )
+from .mirrored import follow
 from .modifier_inputs import Input, Moves, move_animation, paths, read_inputs, write_input
 from .node_fingerprint import FINGERPRINT_KEY, fingerprint
 from .nodes import VERSION_KEY, input_path, input_value, set_input
@@ -189,6 +190,7 @@ def _upgrade(target: bpy.types.Object, old: Sequence[bpy.types.NodesModifier]) -
         player = target.modifiers[PLAY]
         set_input(player, "Fade", default_fade(input_value(player, "Frames")))
     _complete(target, encoded)
+    follow(target)
     target.update_tag()
 
 
