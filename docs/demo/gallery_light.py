@@ -171,6 +171,7 @@ def light(stage: Stage) -> list[Pixels]:
     add_sun(60.0, 35.0, 8.0, (1.0, 0.75, 0.45))
     add_sun(-120.0, 15.0, 8.0, (0.35, 0.55, 1.0))
     stage.setup(samples=32)
+    bpy.context.scene.cycles.use_denoising = True  # lit splats are noisy, unlike captured ones
     stage.splats.visible_shadow = False
     tiles = []
     for lit, smooth in ((0.0, 0.8), (0.5, 0.8), (1.0, 0.8), (1.0, 0.0)):
