@@ -36,7 +36,7 @@ from ds4d_blender.shadow_catcher import add_shadow_catcher  # noqa: E402
 
 TILE, GAP = 176, 4
 FRAME = 4
-SKY = (0.5, 0.6, 0.7)
+SKY, DUSK = (0.5, 0.6, 0.7), (0.2, 0.2, 0.24)
 Pixels = np.ndarray
 
 
@@ -50,12 +50,19 @@ class Stage:
     bottom: float
     samples: int
 
-    def setup(self, engine: str = "CYCLES", *, samples: int = 8, transparent: bool = False) -> None:
+    def setup(
+        self,
+        engine: str = "CYCLES",
+        *,
+        samples: int = 8,
+        transparent: bool = False,
+        sky: Sequence[float] = SKY,
+    ) -> None:
         setup_render(
             bpy.context.scene,
             engine,
             samples=max(1, samples * self.samples // 8),
-            background=None if transparent else SKY,
+            background=None if transparent else sky,
             antialias=True,
         )
 
@@ -170,7 +177,7 @@ def light(stage: Stage) -> list[Pixels]:
     """As captured; under a warm and a cold lamp, lit by half and wholly; the axes' own normals."""
     add_sun(60.0, 35.0, 8.0, (1.0, 0.75, 0.45))
     add_sun(-120.0, 15.0, 8.0, (0.35, 0.55, 1.0))
-    stage.setup(samples=32)
+    stage.setup(samples=32, sky=DUSK)
     bpy.context.scene.cycles.use_denoising = True  # lit splats are noisy, unlike captured ones
     stage.splats.visible_shadow = False
     tiles = []
