@@ -112,15 +112,19 @@ def lowest_psnr(a: tuple[np.ndarray, np.ndarray], b: tuple[np.ndarray, np.ndarra
     return min(reference.psnr(over(*a, grey), over(*b, grey)) for grey in (0.0, 1.0))
 
 
-def engine_agreement(assets: dict[str, Asset], cases: list[Case], truths: dict) -> dict:
+def engine_agreement(
+    assets: dict[str, Asset], cases: list[Case], truths: dict[Any, Any]
+) -> dict[str, float]:
     """Return the dB between the engine's float32 rasteriser and the reference, per set."""
     from ds4d_engine.render import render_gaussians
 
-    result = {}
-    for case in cases[:2]:
-        drawn = render_gaussians(seen(assets, case), case.view.pinhole(), blend="linear")
-        truth = truths[case.assets, case.view]
-        result[case.what] = lowest_psnr((drawn.premultiplied, drawn.alphas), truth)
+    result: dict[str, float] = {}
+    for case in cases:
+        name = " and ".join(case.assets)
+        if name not in result:
+            drawn = render_gaussians(seen(assets, case), case.view.pinhole(), blend="linear")
+            truth = truths[case.assets, case.view]
+            result[name] = lowest_psnr((drawn.premultiplied, drawn.alphas), truth)
     return result
 
 
