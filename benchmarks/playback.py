@@ -28,7 +28,7 @@ from tests.blender import synthetic  # noqa: E402
 
 BLENDERS = [ROOT / ".nox" / f"blender-{release}" / "bin" / "python" for release in ("4.5", "5.2")]
 PARTS = ("import", "play", "harmonics", "render")
-SH1_BASES, SH3_BASES = 3, 15
+WITH_HARMONICS = {"degree_1": 3, "degree_3": 15}
 
 
 def measure(options: argparse.Namespace, python: Path, folder: Path) -> dict[str, Any]:
@@ -36,8 +36,7 @@ def measure(options: argparse.Namespace, python: Path, folder: Path) -> dict[str
     plan = {
         "repository": str(ROOT),
         "folder": str(folder),
-        "asset": str(folder / "large.ds4d"),
-        "harmonics": str(folder / "harmonics.ds4d"),
+        "assets": {name: str(folder / f"{name}.ds4d") for name in ("degree_0", *WITH_HARMONICS)},
         "frames": options.frames,
         "runs": options.runs,
         "parts": options.parts,
@@ -74,10 +73,8 @@ def main() -> None:
         options.parts, options.blender = list(PARTS), BLENDERS
     with tempfile.TemporaryDirectory() as scratch:
         folder = Path(scratch)
-        for name, frames, bases in (
-            ("large", options.frames, SH1_BASES),
-            ("harmonics", 2, SH3_BASES),
-        ):
+        for name, bases in ({"degree_0": 0} | WITH_HARMONICS).items():
+            frames = 2 if name == "degree_3" else options.frames
             clip = synthetic.asset(0, options.splats, frames=frames, bases=bases)
             write_asset(folder / f"{name}.ds4d", clip)
         results = [measure(options, python, folder) for python in options.blender]
