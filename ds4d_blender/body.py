@@ -8,13 +8,15 @@ import bpy
 from .nodes import Field, Tree, shared_group
 
 GROUP_NAME = "DS4D Body"
-GROUP_VERSION = 1
+GROUP_VERSION = 2
 
 # A cloud is about so many standard deviations of its positions wide; a few stray splats far away
 # change a bounding box, but hardly this.
 _WIDTH_IN_DEVIATIONS = 4.0
 # A point is a ball of so many voxels at least: smaller ones leave holes.
 _RADIUS_IN_VOXELS = 2.0
+# So many splats, times the square of the detail, leave no hole; the time goes into their number.
+_SPLATS_PER_PATCH = 1.5
 
 
 def body_group() -> bpy.types.GeometryNodeTree:
@@ -33,6 +35,7 @@ def _build(tree: Tree) -> None:
         shown = tree.math(
             "GREATER_THAN", tree.attribute("opacity", "FLOAT"), tree.read("Opacity From")
         )
+        shown = shown * _first(tree, tree.read("Geometry"))
         points = tree.node(
             "GeometryNodeSeparateGeometry",
             {"Geometry": tree.read("Geometry"), "Selection": shown},
@@ -68,6 +71,14 @@ def _build(tree: Tree) -> None:
         )
         mesh = tree.node("GeometryNodeSetShadeSmooth", {0: mesh})
     tree.node("NodeGroupOutput", {"Mesh": mesh})
+
+
+def _first(tree: Tree, points: Field) -> Field:
+    """Tell which splats come first in an order of which any beginning looks whole."""
+    size = tree.node("GeometryNodeAttributeDomainSize", {0: points}, component="POINTCLOUD")
+    detail = tree.read("Detail")
+    enough = detail * detail * _SPLATS_PER_PATCH / tree.output(size, "Point Count")
+    return tree.math("LESS_THAN", tree.attribute("density_rank", "FLOAT"), enough)
 
 
 def _width(tree: Tree, points: Field) -> Field:

@@ -12,7 +12,7 @@ from ..nodes import Field, Tree, shared_group
 from .camera import call_camera
 
 GROUP_NAME = "DS4D Normals"
-GROUP_VERSION = 1
+GROUP_VERSION = 2
 
 
 def declare(tree: Tree) -> None:
@@ -51,7 +51,7 @@ def _build(tree: Tree) -> None:
     with tree.frame("Toward the camera"):
         to_camera = _toward_camera(tree)
     with tree.frame("Normal of the surface around the splats"):
-        around = _around(tree, to_camera)
+        around = _around(tree, to_camera, own)
     with tree.frame("Mix, both turned to one side"):
         side = tree.math("SIGN", tree.dot(own, around) + 1e-6)
         normal = tree.mix("VECTOR", tree.read("Smooth Normals"), own * side, around)
@@ -78,11 +78,12 @@ def _toward_camera(tree: Tree) -> Field:
     return tree.output(tree.node("FunctionNodeTransformDirection", inputs))
 
 
-def _around(tree: Tree, to_camera: Field) -> Field:
+def _around(tree: Tree, to_camera: Field, own: Field) -> Field:
     """Return the normal of the surface around all splats where the camera sees it.
 
     All splats behind one pixel share it: the nearest surface would do for those on the outside,
-    but those inside shine through, each with a direction of its own.
+    but those inside shine through, each with a direction of its own. The few beyond the rim of the
+    surface keep their `own`.
     """
     body = tree.call(body_group(), {"Geometry": tree.read("Geometry"), "Detail": 48.0})
     normal = tree.node("GeometryNodeInputNormal")
@@ -97,17 +98,8 @@ def _around(tree: Tree, to_camera: Field) -> Field:
         },
         data_type="FLOAT_VECTOR",
     )
-    nearest = tree.node(
-        "GeometryNodeSampleNearestSurface",
-        {"Mesh": body, "Value": normal},
-        data_type="FLOAT_VECTOR",
-    )
-    return tree.switch(
-        "VECTOR",
-        tree.output(seen, "Is Hit"),
-        tree.output(nearest, "Value"),
-        tree.output(seen, "Attribute"),
-    )
+    hit, normal = tree.output(seen, "Is Hit"), tree.output(seen, "Attribute")
+    return tree.switch("VECTOR", hit, own, normal)
 
 
 def _shortest_axis(tree: Tree) -> Field:

@@ -19,7 +19,7 @@ from .transfer import SAID, STAMP, Link, fetch, place_of, send, signature, size_
 _END_WORKER = """
 if [ -f worker.pid ]; then
   worker=$(cat worker.pid); waited=0
-  if ps -p "$worker" -o args= | grep -q ds4d_engine; then
+  if ps -ww -p "$worker" -o args= | grep -q ds4d_engine; then
     kill "$worker"
     while kill -0 "$worker" 2>/dev/null && [ $waited -lt 15 ]; do
       sleep 1; waited=$((waited + 1))

@@ -251,13 +251,14 @@ def test_a_worker_that_was_left_over_there_is_ended_before_another_begins(
     far: Callable[..., Far],
 ) -> None:
     there = far("obedient")
-    stepper, job = there.fit()
-    folder = there.home / "ds4d jobs" / job.id
-    folder.mkdir(parents=True)
-    words = [sys.executable, "-c", "import time; time.sleep(600)", "ds4d_engine"]
+    words = [sys.executable, "-c", "import time; time.sleep(60)", "ds4d_engine"]
     with subprocess.Popen(words) as left:
-        (folder / "worker.pid").write_text(f"{left.pid}\n")
         threading.Thread(target=left.wait, daemon=True).start()
+        before = there.home / "ds4d jobs" / "before"
+        before.mkdir(parents=True)
+        (before / "worker.pid").write_text(f"{left.pid}\n")
+        stepper, job = there.fit()
+        before.rename(before.with_name(job.id))  # whole, before the job looks
         stepper.until(lambda: job.state.is_over, 30.0)
         assert not lives(left.pid) and job.state is State.DONE
     stepper.end()
