@@ -104,7 +104,7 @@ def render_all(plan: dict[str, Any]) -> None:
             bpy.ops.wm.open_mainfile(filepath=str(path))
             opened = path
             if case["engine"] == "EEVEE":
-                compile_shaders()
+                compile_shaders(plan, case)
         began = time.perf_counter()
         render(plan, case)
         seconds[case["picture"]] = time.perf_counter() - began
@@ -114,14 +114,12 @@ def render_all(plan: dict[str, Any]) -> None:
         (Path(plan["folder"]) / "seconds.json").write_text(json.dumps(seconds))
 
 
-def compile_shaders() -> None:
-    """Render a small picture at one sample: the first one waits for EEVEE's shaders."""
-    scene = bpy.context.scene
-    samples = scene.eevee.taa_render_samples
-    scene.eevee.taa_render_samples = 1
-    scene.render.resolution_x = scene.render.resolution_y = 16
-    bpy.ops.render.render()
-    scene.eevee.taa_render_samples = samples
+def compile_shaders(plan: dict[str, Any], case: dict[str, Any]) -> None:
+    """Render at one sample what is thrown away: the first picture waits for EEVEE's shaders."""
+    settings = bpy.context.scene.eevee
+    samples, settings.taa_render_samples = settings.taa_render_samples, 1
+    render(plan, case)
+    settings.taa_render_samples = samples
 
 
 def render(plan: dict[str, Any], case: dict[str, Any]) -> None:

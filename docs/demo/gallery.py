@@ -79,7 +79,7 @@ EVERY_MODE = tuple({"Mode": mode} for mode in MODES)
 SHEETS = (
     Sheet("modes_cycles", EVERY_MODE),
     # Chance decides in EEVEE which of the points is in front: many samples take their mean.
-    Sheet("modes_eevee", EVERY_MODE, engine="EEVEE", samples=32),
+    Sheet("modes_eevee", EVERY_MODE, engine="EEVEE", samples=8),
     Sheet("density", tuple({"Density": part} for part in (1.0, 0.3, 0.1, 0.03))),
     Sheet(
         "size_and_opacity",
