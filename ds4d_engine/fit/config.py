@@ -80,7 +80,7 @@ class FitConfig:
     thickness: float = _setting(
         0.0,
         "depth of a shape guessed from its outline, against its width; 0 decides by the outline: "
-        "0.6 for what is seen from its side, else 1 (inflate)",
+        "0.6 for what is seen from its side, else 1.2 (inflate)",
     )
     back: Literal["auto", "rim", "mirror"] = _setting(
         "auto", "colours of a side that no camera sees (inflate)", ("auto", "rim", "mirror")

@@ -24,6 +24,7 @@ from ..seam.events import Listener
 from ..single.key_frame import candidate_frames, choose_key_frame
 from ..single.limb_paths import LimbPaths, limbs_of_clip, passing_limbs
 from ..single.limb_tracks import follow_along_limbs
+from ..single.stance import standing_slant
 from ..single.tracks import Tracks, track_pixels
 from ..single.turn_search import find_turn
 from .checkpoint import FitState
@@ -44,8 +45,8 @@ def normalised_scene(dataset: Dataset, config: FitConfig, device: torch.device) 
         )
     if dataset.source == "clip":
         # its cameras stand around the origin, its subject in the unit ball
-        key, limbs = _key_frame(dataset.images[0]) if config.motion == "nodes" else (None, None)
-        return build_scene(dataset, config.blend, np.zeros(3), 1.0, device, key, limbs)
+        seen = _key_frame(dataset) if config.motion == "nodes" else ()
+        return build_scene(dataset, config.blend, np.zeros(3), 1.0, device, *seen)
     center, radius = scene_bounds(dataset)
     scene = build_scene(dataset, config.blend, center, radius, device)
     if not dataset.has_alpha:
@@ -67,11 +68,13 @@ def with_turn(scene: Scene, config: FitConfig, listener: Listener) -> Scene:
     return dataclasses.replace(scene, turn=turn, limbs=limbs)
 
 
-def _key_frame(pictures: np.ndarray) -> tuple[int, LimbPaths | None]:
-    """Return the key frame of a clip, and the limbs of it where limbs pass each other."""
-    paths = passing_limbs(limbs_of_clip(pictures), candidate_frames(len(pictures)))
+def _key_frame(dataset: Dataset) -> tuple[int, LimbPaths | None, float]:
+    """Return a clip's key frame, its limbs where limbs pass each other, and how it is slanted."""
+    pictures = dataset.images[0]
+    limbs = limbs_of_clip(pictures)
+    paths = passing_limbs(limbs, candidate_frames(len(pictures)))
     key = choose_key_frame(pictures, [*paths])
-    return key, paths.get(key)
+    return key, paths.get(key), standing_slant(pictures, limbs, dataset.cameras[0])
 
 
 def clip_features(

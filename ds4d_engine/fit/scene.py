@@ -59,6 +59,7 @@ class Scene:
     generated: np.ndarray  # bool [V], pictures that a model made up
     is_clip: bool  # one clip, with or without generated views: its camera looks at the origin
     limbs: LimbPaths | None  # of the middle frame of a clip whose limbs pass each other
+    slant: float = 0.0  # how the subject of a clip stands: what is right is farther by so much
     turn: Turn | None = None  # how the subject of a clip turns, if it does
 
     @property
@@ -90,10 +91,12 @@ def build_scene(
     device: torch.device,
     middle: int | None = None,
     limbs: LimbPaths | None = None,
+    slant: float = 0.0,
 ) -> Scene:
     """Return the training part of a dataset in the world normalised by `center` and `radius`.
 
-    `middle` is the canonical frame, by default half-way; `limbs` are those of that frame.
+    `middle` is the canonical frame, by default half-way; `limbs` are those of that frame, and
+    `slant` is that of a clip's subject.
     """
     views = []
     for index in dataset.train:
@@ -121,6 +124,7 @@ def build_scene(
         generated=dataset.generated[dataset.train],
         is_clip=dataset.source == "clip",
         limbs=limbs,
+        slant=slant,
     )
 
 

@@ -81,6 +81,7 @@ def _start_inflated(scene: Scene, config: FitConfig) -> Start:
         thickness=config.thickness,
         back=config.back,
         layers=layers,
+        slant=scene.slant,
         most=config.gaussians,
     )
     points = torch.from_numpy(surface.points).to(scene.device)

@@ -14,6 +14,7 @@ from ds4d_engine.evaluate import evaluate
 from ds4d_engine.fit import FitConfig, fit
 from ds4d_engine.metrics import composite_source
 from ds4d_engine.seam.asset import Asset, read_asset
+from ds4d_engine.single.guess import REACH
 from tests.engine.moving_square import as_dataset, square_clip
 
 FRAMES, SIZE = 7, 40
@@ -170,12 +171,13 @@ def test_two_frames_are_enough(tmp_path: Path) -> None:
 
 
 def test_thickness_is_the_artists(square: Dataset, tmp_path: Path) -> None:
-    depths = []
+    camera, depths = square.cameras[0], []
+    beyond = 2 * REACH * np.linalg.norm(camera.position) / camera.K[0, 0]
     for thickness in (0.5, 1.0):
         fit(square, TINY.replace(iterations=1, thickness=thickness), tmp_path / "a.ds4d")
         asset = read_asset(tmp_path / "a.ds4d")
         means = np.concatenate([asset.static.means, asset.dynamic.means])
-        depths.append(np.ptp(means[:, 1]))
+        depths.append(np.ptp(means[:, 1]) + beyond)  # as deep as it is drawn
     assert depths[1] == pytest.approx(2 * depths[0], rel=0.2)
 
 

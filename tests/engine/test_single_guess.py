@@ -5,10 +5,13 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
+import torch
 from numpy.typing import NDArray
 
 from ds4d_engine.data.orbit import orbit_camera
-from ds4d_engine.single.guess import guess_surface
+from ds4d_engine.fit.start import SINGLE_SIGMA
+from ds4d_engine.raster import rasterize
+from ds4d_engine.single.guess import REACH, guess_surface
 from ds4d_engine.single.key_frame import choose_key_frame, outline_length
 from ds4d_engine.single.outlook import mirror_overlap, seen_from_side
 from ds4d_engine.single.surface import Surface
@@ -51,7 +54,9 @@ def picture(mask: Mask) -> NDArray[np.uint8]:
 
 
 def depth_of(surface: Surface) -> float:
-    return float(np.ptp(surface.points[:, 1]))
+    """Return how deep a surface is drawn: Gaussians reach beyond their centres."""
+    pixel = float(np.linalg.norm(CAMERA.position) / CAMERA.K[0, 0])
+    return float(np.ptp(surface.points[:, 1])) + 2 * REACH * pixel
 
 
 def blue_behind(surface: Surface) -> float:
@@ -98,6 +103,27 @@ def test_a_thickness_that_is_given_scales_the_depth(shape: object) -> None:
     given = picture(shape())  # type: ignore[operator]
     thin, thick = (guess_surface(given, CAMERA, thickness=value) for value in (0.5, 1.5))
     assert depth_of(thick) == pytest.approx(3 * depth_of(thin), rel=0.15)
+
+
+@pytest.mark.parametrize("radius", [4, 10, 18])
+def test_a_ball_is_drawn_as_deep_as_it_is(radius: int) -> None:
+    large = orbit_camera("input", 2 * SIZE)
+    ball = guess_surface(picture(disc_alpha((64, 64), radius, 128, 128) > 127), large, thickness=1)
+    sizes = torch.full((len(ball.points), 3), SINGLE_SIGMA * ball.spacing)
+    turned = orbit_camera("side", 2 * SIZE, azimuth_degrees=90)
+    drawn = rasterize(
+        torch.from_numpy(ball.points),
+        torch.tensor([[1.0, 0, 0, 0]]).repeat(len(sizes), 1),
+        sizes,
+        torch.full((len(sizes),), 0.92),
+        torch.ones_like(sizes),
+        turned.viewmat,
+        turned.K,
+        turned.width,
+        turned.height,
+        backend="cpu",
+    )
+    assert int((drawn.alphas[64] > 0.5).sum()) == pytest.approx(2 * radius, abs=1)
 
 
 @pytest.mark.parametrize("most", [300, 900, 1_500])
