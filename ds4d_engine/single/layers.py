@@ -14,6 +14,8 @@ FloatArray = NDArray[np.float32]
 Layers = NDArray[np.int16]
 """[H, W]: 1 + a limb's number where it stands in front of the middle, minus that behind, or 0."""
 
+SPREAD = 0.85
+"""How far apart limbs stand in a side view, against the body's depth: shoulders are round."""
 HIP = 0.5
 """How far a limb reaches into the body, of its own width."""
 
@@ -33,8 +35,8 @@ def depth_bounds(half: FloatArray, layers: Layers, side: bool) -> tuple[FloatArr
     Args:
         half: [H, W] half the depth of the shape if nothing stood in front or behind.
         layers: [h, w] of the same picture at any size.
-        side: whether the subject is seen from its side: its limbs then stand as far apart as the
-            body is deep, else just far enough to pass each other.
+        side: whether the subject is seen from its side: its limbs then stand nearly as far
+            apart as the body is deep, else just far enough to pass each other.
     """
     height, width = half.shape
     layers = cv2.resize(layers, (width, height), interpolation=cv2.INTER_NEAREST)
@@ -47,7 +49,8 @@ def depth_bounds(half: FloatArray, layers: Layers, side: bool) -> tuple[FloatArr
         away = ndi.distance_transform_edt(~limb)
         around = body & (away <= widths.max())
         own = float(np.median(half[limb][half[limb] > 0.7 * half[limb].max()]))
-        shift = max(own, float(half[around].max(initial=0.0)) - own) if side else own
+        body_half = float(half[around].max(initial=0.0))
+        shift = max(own, SPREAD * (body_half - own)) if side else own
         hip = body & (away <= HIP * 2 * np.percentile(widths[limb], 90))
         if layer > 0:
             near[limb], far[limb] = -half[limb] - shift, half[limb] - shift
