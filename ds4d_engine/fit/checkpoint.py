@@ -22,6 +22,7 @@ from ..data import Dataset
 from ..motion import Motion
 from ..motion.knots import KnotAdam
 from ..seam.errors import EngineError
+from .attention import Attention
 from .config import FitConfig
 from .densify import Densifier
 from .files import part_path
@@ -46,6 +47,7 @@ class FitState:
     rng: np.random.Generator
     views: GeneratedViews
     pose_optimizer: torch.optim.Optimizer | None
+    attention: Attention
     step: int = 0
     elapsed: float = 0.0  # seconds of optimisation, earlier runs included
     window: tuple[int, int] | None = None  # frames [low, high) that the fit has reached
@@ -110,6 +112,7 @@ def state_tensors(state: FitState) -> dict[str, Tensor]:
     for key in ("grad2d", "count"):
         if state.densifier.state[key] is not None:
             tensors[f"densify.{key}"] = state.densifier.state[key]
+    tensors["frame_errors"] = torch.from_numpy(state.attention.errors)
     tensors |= {f"refreshed.{name}": value for name, value in state.refreshed.items()}
     return tensors
 
@@ -155,6 +158,7 @@ def load_checkpoint(path: Path, state: FitState, config: FitConfig, dataset: str
     for key in ("grad2d", "count"):
         value_or_none = tensors.get(f"densify.{key}")
         state.densifier.state[key] = None if value_or_none is None else value_or_none.to(device)
+    state.attention.errors = tensors["frame_errors"].numpy()
     state.densifier.done = int(metadata["densified"])
     state.revealer.done = int(metadata["revealed"])
     state.settled = int(metadata["settled"])

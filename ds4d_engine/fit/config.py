@@ -40,6 +40,9 @@ class FitConfig:
     frontier: float = _setting(
         0.3, "chance that a step looks at the outermost frames while the window grows"
     )
+    worst_frames: bool = _setting(
+        False, "look more often at frames that the fit shows worse, once the window spans the clip"
+    )
     checkpoint_seconds: float = _setting(60.0, "time between checkpoints; 0 writes only the last")
 
     # Gaussians
@@ -250,6 +253,7 @@ _CLIP = {
     "reveal_times": 14,
     "static_part": 0.02,
     "window_part": 0.35,
+    "worst_frames": True,
     "alpha_weight": 0.5,
     "lr_motion": 4e-3,
     "lr_means": 4e-4,

@@ -8,6 +8,7 @@ from typing import NamedTuple
 
 import numpy as np
 
+from .attention import Attention
 from .config import FitConfig
 from .scene import Scene
 
@@ -71,12 +72,18 @@ def time_window(scene: Scene, config: FitConfig, part: float) -> Window:
 
 
 def draw(
-    rng: np.random.Generator, scene: Scene, window: Window, moving: bool, config: FitConfig
+    rng: np.random.Generator,
+    scene: Scene,
+    window: Window,
+    moving: bool,
+    config: FitConfig,
+    attention: Attention | None = None,
 ) -> Draw:
     """Choose a frame of the window, one of its views and a background.
 
     While the window grows, its outermost frames are chosen with probability `frontier`: they are
-    the ones that the motion has to find. Beside generated views, the clip itself is chosen with
+    the ones that the motion has to find. Once it spans the clip, frames are chosen as often as
+    `attention` says, or all alike. Beside generated views, the clip itself is chosen with
     probability `input_share`.
     """
     low, high = window
@@ -86,7 +93,10 @@ def draw(
     else:
         candidates = np.arange(low, high)
     candidates = candidates[scene.present[candidates].any(1)]
-    frame = int(rng.choice(candidates)) if len(candidates) else int(rng.choice(_any_frame(scene)))
+    if not len(candidates):
+        candidates = _any_frame(scene)
+    chances = None if growing or attention is None else attention.chances(candidates)
+    frame = int(rng.choice(candidates, p=chances))
     views = np.flatnonzero(scene.present[frame])
     made = scene.generated[views]
     if config.input_share and made.any() and not made.all():

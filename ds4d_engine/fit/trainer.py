@@ -23,6 +23,7 @@ from ..raster.threads import MAX_THREADS
 from ..raster.warmup import warm_up
 from ..seam.asset import write_asset
 from ..seam.events import Listener, Stage, silent
+from .attention import Attention
 from .checkpoint import (
     FitState,
     all_optimizers,
@@ -165,6 +166,7 @@ def first_state(scene: Scene, config: FitConfig, motion: Motion, start: Start) -
         revealer=Revealer(config if reveals else config.replace(reveal_times=0)),
         views=views,
         pose_optimizer=views.optimizer(),
+        attention=Attention(scene.frame_count),
         rng=np.random.default_rng(config.seed),
     )
 
@@ -178,6 +180,7 @@ def optimise(losses: Losses, calls: Calls) -> bool:
     optimizers = [*all_optimizers(state).values()]
     initial = [[group["lr"] for group in optimizer.param_groups] for optimizer in optimizers]
     motion, parameters = state.motion, state.parameters
+    attention = state.attention if config.worst_frames else None
     saved = time.monotonic()
 
     while not clock.done:
@@ -191,9 +194,10 @@ def optimise(losses: Losses, calls: Calls) -> bool:
         idle = calls.visit(Moment(losses, window, moving, quality.psnr, calls.keep))
         clock.leave_out(idle)
         stage.started += idle
-        look = draw(state.rng, scene, window, moving, config)
+        look = draw(state.rng, scene, window, moving, config, attention)
         loss = losses.of(look, window, part)
         loss.total.backward()
+        state.attention.note(look.frame, loss.photometric)
 
         state.densifier.observe(loss.render, scene.views[look.view])
         for optimizer in optimizers:
