@@ -14,7 +14,7 @@ import bpy
 from ..nodes import Field, Tree, shared_group
 
 Kind = Literal["Vector", "Rotation", "Number"]
-VERSION = 1
+VERSION = 2
 
 # How each kind is called where it is stored, mixed, switched and passed on. Rotations are mixed
 # along the shortest arc, all else linearly.
@@ -63,7 +63,9 @@ def _build(tree: Tree, kind: Kind) -> None:
 
     def at(moment: str) -> tuple[Field, Field]:
         a, b, factor, exists = attributes_around(tree, tree.read(moment), tree.read("Name"), stored)
-        return tree.mix(mixed, factor, a, b), exists
+        # A clip that plays at the scene's rate shows stored frames alone, and reads no others.
+        between = tree.math("GREATER_THAN", factor, 0.0)
+        return tree.switch(switched, between, a, tree.mix(mixed, factor, a, b)), exists
 
     with tree.frame("The moment"):
         value, exists = at("Moment")
