@@ -89,10 +89,7 @@ def _width(tree: Tree, points: Field) -> Field:
         data_type="FLOAT_VECTOR",
     )
     deviation = tree.output(statistic, "Standard Deviation")
-    return (
-        tree.output(tree.node("ShaderNodeVectorMath", {0: deviation}, operation="LENGTH"), "Value")
-        * _WIDTH_IN_DEVIATIONS
-    )
+    return tree.vector_math("LENGTH", deviation) * _WIDTH_IN_DEVIATIONS
 
 
 def _sized(tree: Tree, node: bpy.types.Node, voxel: Field) -> None:

@@ -7,11 +7,12 @@ same kind of data, and covers what is behind it.
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 import bpy
 
-from .material import gaussian_alpha, quad_distance
-from .node_layout import arrange
-from .nodes import VERSION_KEY, Field, Tree
+from .material import gaussian_alpha, quad_distance, shared_material
+from .nodes import Field, Tree
 
 MATERIAL_VERSION = 1
 
@@ -26,27 +27,16 @@ def index_material() -> bpy.types.Material:
     return _material("DS4D Index", _index)
 
 
-def _material(name: str, of_others: object) -> bpy.types.Material:
-    for material in bpy.data.materials:
-        if material.name.split(".")[0] == name and material.get(VERSION_KEY) == MATERIAL_VERSION:
-            return material
-    material = bpy.data.materials.new(name)
-    if material.node_tree is None:  # until Blender 5.0
-        material.use_nodes = True
-    material.node_tree.nodes.clear()
-    _build(Tree(material.node_tree), of_others)
-    arrange(material.node_tree)
-    material.cycles.emission_sampling = "NONE"
-    material[VERSION_KEY] = MATERIAL_VERSION
-    return material
+def _material(name: str, of_others: Callable[[Tree], Field]) -> bpy.types.Material:
+    return shared_material(name, MATERIAL_VERSION, lambda tree: _build(tree, of_others))
 
 
-def _build(tree: Tree, of_others: object) -> None:
+def _build(tree: Tree, of_others: Callable[[Tree], Field]) -> None:
     alpha = gaussian_alpha(tree, quad_distance)
     with tree.frame("What is no splat covers everything, and has data of its own"):
-        is_splat = tree.math("LESS_THAN", _attribute(tree, "ds4d_lit", "Fac"), -0.5)
+        is_splat = tree.math("LESS_THAN", tree.shaded("ds4d_lit", "Fac"), -0.5)
         others = 1.0 - is_splat
-        data = _attribute(tree, "splat_color", "Vector") * is_splat
+        data = tree.shaded("splat_color", "Vector") * is_splat
         color = data + of_others(tree) * others
     with tree.frame("Cover what is behind"):
         shine = tree.node("ShaderNodeEmission", {"Color": color})
@@ -65,8 +55,3 @@ def _depth(tree: Tree) -> Field:
 def _index(tree: Tree) -> Field:
     index = tree.output(tree.node("ShaderNodeObjectInfo"), "Object Index")
     return tree.combine(index, 0.0, 1.0)
-
-
-def _attribute(tree: Tree, name: str, output: str) -> Field:
-    node = tree.node("ShaderNodeAttribute", attribute_name=name, attribute_type="GEOMETRY")
-    return tree.output(node, output)

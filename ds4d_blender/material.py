@@ -8,6 +8,7 @@ differ in how they know d2, the squared distance from the centre in sigmas.
 from __future__ import annotations
 
 from collections.abc import Callable
+from typing import Any
 
 import bpy
 
@@ -44,22 +45,38 @@ def point_material() -> bpy.types.Material:
 def _material(
     name: str, distance: Callable[[Tree, Field], Field], method: str
 ) -> bpy.types.Material:
+    return shared_material(
+        name,
+        MATERIAL_VERSION,
+        lambda tree: _build(tree, distance),
+        surface_render_method=method,
+        use_transparency_overlap=True,
+        use_backface_culling=False,
+        displacement_method="DISPLACEMENT",
+    )
+
+
+def shared_material(
+    name: str, version: int, build: Callable[[Tree], None], **properties: Any
+) -> bpy.types.Material:
+    """Return the file's material of this name and version, built when missing.
+
+    The `properties` are those of a new one.
+    """
     for material in bpy.data.materials:
-        if material.name.split(".")[0] == name and material.get(VERSION_KEY) == MATERIAL_VERSION:
+        if material.name.split(".")[0] == name and material.get(VERSION_KEY) == version:
             return material
     material = bpy.data.materials.new(name)
     if material.node_tree is None:  # until Blender 5.0
         material.use_nodes = True
     material.node_tree.nodes.clear()
-    _build(Tree(material.node_tree), distance)
+    build(Tree(material.node_tree))
     arrange(material.node_tree)
-    material.surface_render_method = method
-    material.use_transparency_overlap = True
-    material.use_backface_culling = False
-    material.displacement_method = "DISPLACEMENT"
+    for key, value in properties.items():
+        setattr(material, key, value)
     # Thousands of tiny lights would cost Cycles everything and change nothing.
     material.cycles.emission_sampling = "NONE"
-    material[VERSION_KEY] = MATERIAL_VERSION
+    material[VERSION_KEY] = version
     seal(material.node_tree)
     return material
 
@@ -67,7 +84,7 @@ def _material(
 def _build(tree: Tree, distance: Callable[[Tree, Field], Field]) -> None:
     alpha = gaussian_alpha(tree, distance)
     points = distance is _point_distance
-    shader = surface(tree, _attribute(tree, "splat_color", "Color"), alpha, points=points)
+    shader = surface(tree, tree.shaded("splat_color", "Color"), alpha, points=points)
     output = tree.node("ShaderNodeOutputMaterial", {"Surface": shader})
     if points:
         tree.connect(tree.input(output, "Displacement"), _flattened(tree))
@@ -75,7 +92,7 @@ def _build(tree: Tree, distance: Callable[[Tree, Field], Field]) -> None:
 
 def gaussian_alpha(tree: Tree, distance: Callable[[Tree, Field], Field]) -> Field:
     """Return how much a splat covers of what is behind it; 0 on anything else."""
-    opacity = _attribute(tree, "opacity", "Fac")
+    opacity = tree.shaded("opacity", "Fac")
     squared = distance(tree, opacity)
     with tree.frame("Alpha of the Gaussian"):
         alpha = opacity * tree.math("EXPONENT", squared * -0.5)
@@ -86,7 +103,7 @@ def gaussian_alpha(tree: Tree, distance: Callable[[Tree, Field], Field]) -> Fiel
 def quad_distance(tree: Tree, opacity: Field) -> Field:
     """Return d2 of a quad, whose inscribed circle is where alpha reaches 1/255."""
     with tree.frame("Squared distance from the centre in sigmas"):
-        corner = _attribute(tree, "ds4d_corner", "Vector")
+        corner = tree.shaded("ds4d_corner", "Vector")
         extent = tree.math("LOGARITHM", opacity * 255.0, 2.718281828459045) * 2.0
         return tree.dot(corner, corner) * extent
 
@@ -104,9 +121,9 @@ def _point_distance(tree: Tree, _: Field) -> Field:
             "LESS_THAN", across, tree.vector_math("LENGTH", hit) * SAME_DIRECTION
         )
         ray = tree.mix("VECTOR", from_camera, incoming, centre)
-    axes = [_attribute(tree, f"ds4d_inverse_{axis}", "Vector") for axis in "xyz"]
+    axes = [tree.shaded(f"ds4d_inverse_{axis}", "Vector") for axis in "xyz"]
     with tree.frame("Low-pass: wider by 0.3 square pixels at the splat's depth in this view"):
-        growth, constant, _ = tree.separate(_attribute(tree, "ds4d_blur", "Vector"))
+        growth, constant, _ = tree.separate(tree.shaded("ds4d_blur", "Vector"))
         deviation = tree.separate(centre)[2] * growth + constant
         blur = deviation * deviation
         wider = (1.0 / tree.math("SQRT", tree.dot(axis, axis) * blur + 1.0) for axis in axes)
@@ -158,8 +175,3 @@ def _turned(tree: Tree, vector: Field, start: str, end: str, kind: str = "VECTOR
         convert_to=end,
     )
     return tree.output(node)
-
-
-def _attribute(tree: Tree, name: str, output: str) -> Field:
-    node = tree.node("ShaderNodeAttribute", attribute_name=name, attribute_type="GEOMETRY")
-    return tree.output(node, output)

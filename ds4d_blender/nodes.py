@@ -228,11 +228,20 @@ class Tree:
         node = self.node("ShaderNodeMix", {"Factor": factor, "A": a, "B": b}, data_type=kind)
         return self.output(node)
 
-    def driven(self, expression: str, variables: Mapping[str, str], label: str) -> Field:
+    def driven(
+        self,
+        expression: str,
+        variables: Mapping[str, str],
+        label: str,
+        *,
+        context: str = "ACTIVE_SCENE",
+        missing: float | None = None,
+    ) -> Field:
         """Return a number computed from properties of the scene being evaluated.
 
-        `variables` maps names in the simple expression to RNA paths below the scene. Simple
-        expressions are evaluated without Python, so they work where scripts may not run.
+        `variables` maps names in the simple expression to RNA paths below the scene, or below
+        another `context` of drivers; `missing` is the value of properties that are not there.
+        Simple expressions are evaluated without Python, so they work where scripts may not run.
         """
         node = self.node("ShaderNodeValue", label=label)
         driver = node.outputs[0].driver_add("default_value").driver
@@ -241,10 +250,18 @@ class Tree:
             variable = driver.variables.new()
             variable.name = name
             variable.type = "CONTEXT_PROP"
-            variable.targets[0].context_property = "ACTIVE_SCENE"
-            variable.targets[0].data_path = path
+            target = variable.targets[0]
+            target.context_property = context
+            target.data_path = path
+            if missing is not None:
+                target.use_fallback_value, target.fallback_value = True, missing
         driver.expression = expression
         return self.output(node)
+
+    def shaded(self, name: str, output: str) -> Field:
+        """Read an attribute of the geometry in a material, as "Color", "Vector" or "Fac"."""
+        node = self.node("ShaderNodeAttribute", attribute_name=name, attribute_type="GEOMETRY")
+        return self.output(node, output)
 
     # -- geometry ----------------------------------------------------------------------------
 
@@ -357,6 +374,12 @@ def set_menu(
     """Choose one of the `names` of a menu input."""
     stored_as_text = isinstance(input_value(modifier, name), str)  # since Blender 5.2
     set_input(modifier, name, choice if stored_as_text else names.index(choice))
+
+
+def menu_choice(modifier: bpy.types.NodesModifier, name: str, names: Sequence[str]) -> str:
+    """Return which of the `names` of a menu input is chosen."""
+    value = input_value(modifier, name)
+    return value if isinstance(value, str) else names[value]  # a number before Blender 5.2
 
 
 def input_value(modifier: bpy.types.NodesModifier, name: str) -> Any:

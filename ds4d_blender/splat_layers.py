@@ -46,8 +46,6 @@ class Clip:
     fps: float
     frame_start: int
     blend: str
-    invented: bool
-    """Some Gaussian is shown by no source picture."""
     note: str = ""
     """A sentence for the artist on what was left out."""
 
@@ -67,7 +65,6 @@ def clip_of(asset: Asset) -> Clip:
         fps=asset.fps,
         frame_start=asset.frame_start,
         blend=asset.blend,
-        invented=any((gaussians.observed < 1).any() for gaussians in parts.values()),
     )
 
 

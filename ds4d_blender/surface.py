@@ -19,12 +19,8 @@ def surface(tree: Tree, color: Field, alpha: Field, *, points: bool = False) -> 
         lit = tree.node("ShaderNodeBsdfDiffuse", {"Color": color})
         if points:
             tree.connect(tree.input(lit, "Normal"), _normal(tree))
-        factor = tree.node(
-            "ShaderNodeAttribute", attribute_name="ds4d_lit", attribute_type="GEOMETRY"
-        )
-        light = tree.node(
-            "ShaderNodeMixShader", {0: tree.output(factor, "Fac"), 1: captured, 2: lit}
-        )
+        factor = tree.shaded("ds4d_lit", "Fac")
+        light = tree.node("ShaderNodeMixShader", {0: factor, 1: captured, 2: lit})
     with tree.frame("Cover what is behind"):
         clear = tree.node("ShaderNodeBsdfTransparent")
         return tree.output(tree.node("ShaderNodeMixShader", {0: alpha, 1: clear, 2: light}))
@@ -32,12 +28,9 @@ def surface(tree: Tree, color: Field, alpha: Field, *, points: bool = False) -> 
 
 def _normal(tree: Tree) -> Field:
     """Return the point's normal in world space, on the side from which it is seen."""
-    stored = tree.node(
-        "ShaderNodeAttribute", attribute_name="ds4d_normal", attribute_type="GEOMETRY"
-    )
     turned = tree.node(
         "ShaderNodeVectorTransform",
-        {0: tree.output(stored, "Vector")},
+        {0: tree.shaded("ds4d_normal", "Vector")},
         vector_type="NORMAL",
         convert_from="OBJECT",
         convert_to="WORLD",

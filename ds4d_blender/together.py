@@ -16,7 +16,7 @@ from .drawing import MODIFIER_NAME as DRAW
 from .drawing.together import MEMBERS, MODIFIER_NAME, together_group
 from .material import splat_material
 from .motion_blur import prepare_motion_blur
-from .nodes import input_value, set_input, set_menu
+from .nodes import input_value, menu_choice, set_input, set_menu
 from .seam import DS4DError
 
 BEFORE_KEY = "ds4d_before_together"
@@ -118,18 +118,13 @@ def _join(target: bpy.types.Object, collection: bpy.types.Collection) -> None:
     drawing = target.modifiers[DRAW]
     if BEFORE_KEY not in target:
         before = {name: getattr(target, name) for name in _OWN}
-        target[BEFORE_KEY] = before | {"Mode": _mode(drawing)}
+        target[BEFORE_KEY] = before | {"Mode": menu_choice(drawing, "Mode", MODES)}
     for name, value in _OWN.items():
         setattr(target, name, value)
     drawing.show_viewport = drawing.show_render = True
     set_menu(drawing, "Mode", MODES[0], MODES)
     set_input(drawing, "Projected", True)
     collection.objects.link(target)
-
-
-def _mode(drawing: bpy.types.NodesModifier) -> str:
-    value = input_value(drawing, "Mode")
-    return value if isinstance(value, str) else MODES[value]  # a number before Blender 5.2
 
 
 def _leave(target: bpy.types.Object, collection: bpy.types.Collection) -> None:

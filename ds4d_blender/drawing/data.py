@@ -58,16 +58,10 @@ def _build(tree: Tree) -> None:
 
 def _wanted(tree: Tree) -> Field:
     """Return the property of the view layer being evaluated; 0 for one without it."""
-    node = tree.node("ShaderNodeValue", label="View Layer's ds4d_data")
-    driver = node.outputs[0].driver_add("default_value").driver
-    driver.type = "SCRIPTED"
-    variable = driver.variables.new()
-    variable.name = "data"
-    variable.type = "CONTEXT_PROP"
-    target = variable.targets[0]
-    target.context_property = "ACTIVE_VIEW_LAYER"
-    target.data_path = f'["{LAYER_KEY}"]'
-    target.use_fallback_value = True
-    target.fallback_value = 0.0
-    driver.expression = "data"
-    return tree.output(node)
+    return tree.driven(
+        "data",
+        {"data": f'["{LAYER_KEY}"]'},
+        "View Layer's ds4d_data",
+        context="ACTIVE_VIEW_LAYER",
+        missing=0.0,
+    )

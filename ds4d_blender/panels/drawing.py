@@ -11,24 +11,23 @@ import bpy
 from ..drawing import MODES
 from ..drawing import MODIFIER_NAME as DRAW
 from ..drawing.together import MODIFIER_NAME as TOGETHER
-from ..nodes import input_value
+from ..nodes import menu_choice
 from ..together import is_joint, is_left_over, joint_of, members
-from .result import Sidebar, draw_input, is_current
+from .result import ResultPart, draw_input
 from .text import paragraph
 
 _MODES = (("SPLATS", "Splats"), ("SOFT", "Soft"), ("POINTS", "Points"))
 
 
-class DS4D_PT_drawing(Sidebar, bpy.types.Panel):
+class DS4D_PT_drawing(ResultPart, bpy.types.Panel):
     """How the active object is drawn"""
 
     bl_idname = "DS4D_PT_drawing"
     bl_label = "Drawing"
-    bl_parent_id = "DS4D_PT_result"
 
     @classmethod
     def poll(cls, context: bpy.types.Context) -> bool:
-        return is_current(context.object) or is_joint(context.object)
+        return super().poll(context) or is_joint(context.object)
 
     def draw(self, context: bpy.types.Context) -> None:
         layout, target = self.layout, context.object
@@ -51,8 +50,7 @@ def _draw_asset(layout: bpy.types.UILayout, context: bpy.types.Context) -> None:
     elif is_left_over(target):
         paragraph(layout, "What drew it is gone: press Together or Apart.", icon="ERROR")
     else:
-        mode = input_value(drawing, "Mode")
-        chosen = mode if isinstance(mode, str) else MODES[mode]
+        chosen = menu_choice(drawing, "Mode", MODES)
         row = layout.row(align=True)
         for (word, text), name in zip(_MODES, MODES, strict=True):
             row.operator("ds4d.set_drawing", text=text, depress=name == chosen).mode = word
@@ -62,17 +60,12 @@ def _draw_asset(layout: bpy.types.UILayout, context: bpy.types.Context) -> None:
         draw_input(layout, drawing, name)
 
 
-class DS4D_PT_masks(Sidebar, bpy.types.Panel):
+class DS4D_PT_masks(ResultPart, bpy.types.Panel):
     """Which splats of the active object are drawn"""
 
     bl_idname = "DS4D_PT_masks"
     bl_label = "Crop and Masks"
-    bl_parent_id = "DS4D_PT_result"
     bl_options = {"DEFAULT_CLOSED"}  # noqa: RUF012
-
-    @classmethod
-    def poll(cls, context: bpy.types.Context) -> bool:
-        return is_current(context.object)
 
     def draw(self, context: bpy.types.Context) -> None:
         layout, drawing = self.layout, context.object.modifiers[DRAW]
@@ -83,17 +76,12 @@ class DS4D_PT_masks(Sidebar, bpy.types.Panel):
         draw_input(layout, drawing, "Tint Invented", "Tint")
 
 
-class DS4D_PT_color(Sidebar, bpy.types.Panel):
+class DS4D_PT_color(ResultPart, bpy.types.Panel):
     """The color and light of the active object"""
 
     bl_idname = "DS4D_PT_color"
     bl_label = "Color and Light"
-    bl_parent_id = "DS4D_PT_result"
     bl_options = {"DEFAULT_CLOSED"}  # noqa: RUF012
-
-    @classmethod
-    def poll(cls, context: bpy.types.Context) -> bool:
-        return is_current(context.object)
 
     def draw(self, context: bpy.types.Context) -> None:
         layout, drawing = self.layout, context.object.modifiers[DRAW]
@@ -102,16 +90,11 @@ class DS4D_PT_color(Sidebar, bpy.types.Panel):
             draw_input(layout, drawing, name)
 
 
-class DS4D_PT_rendering(Sidebar, bpy.types.Panel):
+class DS4D_PT_rendering(ResultPart, bpy.types.Panel):
     """Set-ups for rendering with the active object"""
 
     bl_idname = "DS4D_PT_rendering"
     bl_label = "Rendering"
-    bl_parent_id = "DS4D_PT_result"
-
-    @classmethod
-    def poll(cls, context: bpy.types.Context) -> bool:
-        return is_current(context.object)
 
     def draw(self, context: bpy.types.Context) -> None:
         layout = self.layout

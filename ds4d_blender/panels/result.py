@@ -6,7 +6,7 @@ from __future__ import annotations
 import bpy
 
 from ..live import JOB_KEY
-from ..nodes import input_value
+from ..nodes import input_value, menu_choice
 from ..operators.subject import shows_splats
 from ..player import MODES
 from ..player import MODIFIER_NAME as PLAY
@@ -48,22 +48,31 @@ class DS4D_PT_result(Sidebar, bpy.types.Panel):
         row.operator("ds4d.reveal_file", text="Show the File", icon="FILE_FOLDER")
 
 
-class DS4D_PT_result_playback(Sidebar, bpy.types.Panel):
-    """How the active object plays"""
+class ResultPart(Sidebar):
+    """A panel below the result, for an active object that draws an asset."""
 
-    bl_idname = "DS4D_PT_result_playback"
-    bl_label = "Playback"
     bl_parent_id = "DS4D_PT_result"
 
     @classmethod
     def poll(cls, context: bpy.types.Context) -> bool:
-        return is_current(context.object) and PLAY in context.object.modifiers
+        return is_current(context.object)
+
+
+class DS4D_PT_result_playback(ResultPart, bpy.types.Panel):
+    """How the active object plays"""
+
+    bl_idname = "DS4D_PT_result_playback"
+    bl_label = "Playback"
+
+    @classmethod
+    def poll(cls, context: bpy.types.Context) -> bool:
+        return super().poll(context) and PLAY in context.object.modifiers
 
     def draw(self, context: bpy.types.Context) -> None:
         layout, player = self.layout, context.object.modifiers[PLAY]
         layout.use_property_split = True
         draw_input(layout, player, "Playback")
-        if input_value(player, "Playback") in ("Cross-Fade", MODES.index("Cross-Fade")):
+        if menu_choice(player, "Playback", MODES) == "Cross-Fade":
             draw_input(layout, player, "Fade")
         for name in ("Speed", "Offset", "Start Frame", "Real Time", "Reverse", "Freeze"):
             draw_input(layout, player, name)

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 
 import bpy
 
+from ..drawing.srgb import decoded
 from ..nodes import Field, Tree, shared_group
 from .modes import held, playback_group
 from .moments import moment_group
@@ -176,12 +177,5 @@ def _played(tree: Tree, geometry: Field, moments: dict[str, Field]) -> Field:
 
 
 def _splat_color(tree: Tree, encoded: Field, keep: Field) -> Field:
-    """Return the signed colour: linear light unless `keep`. Drawing cuts it off at 0."""
-
-    def decode(channel: Field) -> Field:
-        curve = tree.math("POWER", (channel + 0.055) / 1.055, 2.4)
-        bright = tree.math("GREATER_THAN", channel, 0.04045)
-        return tree.switch("FLOAT", bright, channel / 12.92, curve)
-
-    linear = tree.combine(*(decode(channel) for channel in tree.separate(encoded)))
-    return tree.switch("VECTOR", keep, linear, encoded)
+    """Return the signed color: linear light unless `keep`. Drawing cuts it off at 0."""
+    return tree.switch("VECTOR", keep, decoded(tree, encoded), encoded)

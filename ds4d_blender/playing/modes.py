@@ -54,13 +54,15 @@ def _build(tree: Tree) -> None:
         fade = tree.math("MINIMUM", tree.math("MAXIMUM", 0.0, tree.read("Fade")), last * 0.5)
         period = last - fade
         faded = _wrapped(tree, tree.read("Time"), period)
-        fades = tree.math("LESS_THAN", faded, fade) * (tree.math("COMPARE", mode(tree), 3.0, 0.5))
+        fades = tree.math("LESS_THAN", faded, fade) * (
+            tree.math("COMPARE", tree.read("Mode"), 3.0, 0.5)
+        )
         weight = (1.0 - faded / fade) * fades
     with tree.frame("Mode"):
-        chosen = tree.choose(mode(tree), (looped, there_and_back, clamped, faded))
-        limit = tree.choose(mode(tree), (tree.read("Frames"), last, last, last))
-        direction = tree.choose(mode(tree), (1.0, sign, runs, 1.0))
-        wraps = tree.math("COMPARE", mode(tree), 0.0, 0.5)
+        chosen = tree.choose(tree.read("Mode"), (looped, there_and_back, clamped, faded))
+        limit = tree.choose(tree.read("Mode"), (tree.read("Frames"), last, last, last))
+        direction = tree.choose(tree.read("Mode"), (1.0, sign, runs, 1.0))
+        wraps = tree.math("COMPARE", tree.read("Mode"), 0.0, 0.5)
     tree.node(
         "NodeGroupOutput",
         {
@@ -72,11 +74,6 @@ def _build(tree: Tree) -> None:
             "Fade Rate": fades / fade,
         },
     )
-
-
-def mode(tree: Tree) -> Field:
-    """Return the number of the mode."""
-    return tree.read("Mode")
 
 
 def held(tree: Tree, time: Field, last: Field) -> Field:
