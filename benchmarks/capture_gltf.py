@@ -10,9 +10,12 @@ Each goes to benchmarks/cache/<name>: 12 training and 2 held-out cameras, 128 px
 from __future__ import annotations
 
 import argparse
+import shutil
 import sys
 import time
-from dataclasses import dataclass
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
 from pathlib import Path
 
 import bpy
@@ -22,7 +25,7 @@ ROOT = Path(__file__).resolve().parents[1]
 sys.path.insert(0, str(ROOT))
 
 from ds4d_blender.capture import Capture, capture_dataset  # noqa: E402
-from ds4d_blender.gltf_import import import_gltf  # noqa: E402
+from ds4d_blender.gltf_import import ImportedClip, import_gltf  # noqa: E402
 from ds4d_blender.rig import Dome  # noqa: E402
 from ds4d_blender.seam import events  # noqa: E402
 from ds4d_blender.time_sampling import FrameSpan, set_frame, visible_vertices  # noqa: E402
@@ -45,12 +48,21 @@ class Recipe:
     loop: bool = False
     seconds: float | None = None
     samples: int = 64
+    hidden: tuple[str, ...] = field(default=())
 
 
+# The Knight's file shows everything that he can hold at once.
+HELD = (
+    "1H_Sword_Offhand", "Badge_Shield", "Rectangle_Shield", "Round_Shield", "Spike_Shield",
+    "1H_Sword", "2H_Sword",
+)  # fmt: skip
 RECIPES = {
     "fox-walk": Recipe("Fox.glb", "Walk", count=16, loop=True),
     "robot-dance-1s": Recipe("RobotExpressive.glb", "Dance", seconds=1.0),
     "robot-dance": Recipe("RobotExpressive.glb", "Dance", samples=32),
+    "knight-cheer": Recipe("Knight.glb", "Cheer", samples=32, hidden=HELD),
+    "bee-spit": Recipe("bee_bot.glb", "spit_attack", samples=32),
+    "kenney-walk": Recipe("kenney_character.glb", "walk", loop=True, samples=32),
 }
 
 
@@ -77,33 +89,57 @@ def capture(
     bpy.ops.wm.read_factory_settings(use_empty=True)
     scene = bpy.context.scene
     clip = import_gltf(SAMPLES / recipe.file, recipe.clip)
+    hide(clip, recipe.hidden)
     light(scene)
     end = clip.end
     if recipe.seconds is not None:
         end = min(end, clip.start + recipe.seconds * scene.render.fps)
-    captured = capture_dataset(
-        out,
-        rig=Dome(),
-        frames=FrameSpan(clip.start, end, count=recipe.count, loop=recipe.loop),
-        size=size,
-        samples=samples or recipe.samples,
-        threads=threads,
-        overwrite=True,
-        listener=show,
-    )
+    with whole_folder(out) as folder:
+        captured = capture_dataset(
+            folder,
+            rig=Dome(),
+            frames=FrameSpan(clip.start, end, count=recipe.count, loop=recipe.loop),
+            size=size,
+            samples=samples or recipe.samples,
+            threads=threads,
+            listener=show,
+        )
+        write_tracks(folder, captured)
+    return captured
+
+
+def hide(clip: ImportedClip, names: tuple[str, ...]) -> None:
+    """Keep the objects of these names out of renders."""
+    for owner in clip.objects:
+        owner.hide_render |= owner.name in names
+
+
+@contextmanager
+def whole_folder(out: Path) -> Iterator[Path]:
+    """Give the name of a folder to write, which takes the place of `out` when all went well."""
+    making = out.with_name(f".{out.name}.making")
+    shutil.rmtree(making, ignore_errors=True)
+    yield making
+    if out.exists():
+        shutil.rmtree(out)
+    making.rename(out)
+
+
+def write_tracks(folder: Path, captured: Capture) -> None:
+    """Write where every vertex was at the captured times: `verts` [T,M,3] in `tracks.npz`."""
+    scene = bpy.context.scene
     tracks = []
     for frame in captured.motion.frames:
         set_frame(scene, frame)
         points = visible_vertices(bpy.context.view_layer)
         tracks.append(np.concatenate([points[key] for key in sorted(points, key=str)]))
     np.savez_compressed(
-        out / "tracks.npz",
+        folder / "tracks.npz",
         verts=np.stack(tracks).astype(np.float32),
         scene_frames=captured.motion.frames,
         centre=captured.motion.sphere.centre,
         radius=captured.motion.sphere.radius,
     )
-    return captured
 
 
 def show(event: events.Progress) -> None:

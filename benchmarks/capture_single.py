@@ -23,7 +23,7 @@ import math
 import os
 import shutil
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 
@@ -34,9 +34,9 @@ import numpy as np
 ROOT = Path(__file__).resolve().parents[1]
 sys.path.insert(0, str(ROOT))
 
-from benchmarks.capture_gltf import SAMPLES, light, show  # noqa: E402
+from benchmarks.capture_gltf import HELD, SAMPLES, hide, light, show  # noqa: E402
 from ds4d_blender.capture_settings import changed, render_settings  # noqa: E402
-from ds4d_blender.gltf_import import import_gltf  # noqa: E402
+from ds4d_blender.gltf_import import ImportedClip, import_gltf  # noqa: E402
 from ds4d_blender.seam import events  # noqa: E402
 from ds4d_blender.time_sampling import FrameSpan, set_frame, visible_vertices  # noqa: E402
 
@@ -59,11 +59,6 @@ class Recipe:
     hidden: tuple[str, ...] = field(default=())
 
 
-# The Knight's file shows everything that he can hold at once.
-HELD = (
-    "1H_Sword_Offhand", "Badge_Shield", "Rectangle_Shield", "Round_Shield", "Spike_Shield",
-    "1H_Sword", "2H_Sword",
-)  # fmt: skip
 RECIPES = {
     "robot-dance": Recipe("RobotExpressive.glb", "Dance"),
     "fox-walk": Recipe("Fox.glb", "Walk", azimuth=90.0),
@@ -98,19 +93,28 @@ def shots(part: str) -> Iterator[Shot]:
 
 
 class Stand:
-    """An imported clip under a camera that can walk around it."""
+    """An imported clip under a camera that can walk around it.
 
-    def __init__(self, recipe: Recipe, frames: int = FRAMES) -> None:
+    `alter` may change what was imported, or add to it, before it is measured and lit.
+    """
+
+    def __init__(
+        self,
+        recipe: Recipe,
+        frames: int = FRAMES,
+        alter: Callable[[ImportedClip], None] = lambda clip: None,
+    ) -> None:
         bpy.ops.wm.read_factory_settings(use_empty=True)
         self.scene = bpy.context.scene
         self.recipe = recipe
         clip = import_gltf(SAMPLES / recipe.file, recipe.clip)
-        for owner in clip.objects:
-            owner.hide_render |= owner.name in recipe.hidden
+        hide(clip, recipe.hidden)
+        alter(clip)
         light(self.scene)
         self.scene.objects["sun"].rotation_euler.z += math.radians(recipe.azimuth)
         self.scene.cycles.max_bounces = 12
-        self.frames = FrameSpan(clip.start, clip.end, loop=True).frames(frames)
+        self.span = FrameSpan(clip.start, clip.end, count=frames, loop=True)
+        self.frames = self.span.frames(frames)
         self.low, self.high = _box(self.scene, self.frames)
         self.unit = float((self.high - self.low).max()) / LONGEST_SIDE
         lens = bpy.data.cameras.new("camera")
