@@ -35,7 +35,10 @@ class FitConfig:
     # length of the fit
     iterations: int = _setting(15_000, "optimisation steps (unless seconds is given)")
     seconds: float = _setting(0.0, "wall-clock budget of the optimisation; 0 counts iterations")
-    static_part: float = _setting(0.06, "part of the fit spent on the middle frame alone")
+    static_part: float = _setting(0.06, "part of the fit spent without motion, on static_frames")
+    static_frames: Literal["middle", "all"] = _setting(
+        "middle", "what static_part looks at: the middle frame, or all alike", ("middle", "all")
+    )
     window_part: float = _setting(0.3, "part of the fit at which the time window spans the clip")
     frontier: float = _setting(
         0.3, "chance that a step looks at the outermost frames while the window grows"
@@ -71,6 +74,11 @@ class FitConfig:
     )
     growth_score: float = _setting(
         0.0, "how much the dynamic score raises a Gaussian's rank in densification (ds4d)"
+    )
+    network: Literal["light", "4dgs", "stag4d"] = _setting(
+        "light",
+        "sizes and rates of the deformation network (hexplane, ds4d-paper)",
+        ("light", "4dgs", "stag4d"),
     )
     nodes: int = _setting(400, "points that carry the motion of a single view (nodes)")
     color_knots: int = _setting(
@@ -115,6 +123,7 @@ class FitConfig:
     )
     feature_weights: str = _setting("", "folder of the DINOv2 model; without, the hub's cache")
     feature_views: int = _setting(6, "training cameras whose frames give features")
+    decouple: bool = _setting(True, "split features by DSFD; off only for ds4d-paper")
     reference: Literal["both", "middle", "mean", "gram-schmidt"] = _setting(
         "both", "DSFD's reference feature", ("both", "middle", "mean", "gram-schmidt")
     )
@@ -175,6 +184,10 @@ class FitConfig:
         if self.motion == "nodes" and self.backend == "gsplat":
             raise ConfigError(
                 "A clip of one camera is fitted on the CPU (motion=nodes); use backend auto or cpu."
+            )
+        if not self.decouple and self.motion != "ds4d-paper":
+            raise ConfigError(
+                f"Only motion=ds4d-paper can do without DSFD, not {self.motion}; leave decouple on."
             )
         if self.sh_degree > 3:
             raise ConfigError(f"sh_degree must be 0 to 3 (it is {self.sh_degree}).")
@@ -242,9 +255,34 @@ PRESETS: dict[str, dict[str, Any]] = {
     "draft": {"iterations": 4_000, "gaussians": 4_000, "max_gaussians": 6_000},
     "standard": {},
     "high": {"iterations": 60_000, "gaussians": 12_000, "max_gaussians": 60_000},
+    # 4DGaussians as published for D-NeRF: 3,000 coarse and 20,000 fine steps, 2,000 random points,
+    # growth every 100 steps up to 15,000 of the fine ones, L1 alone. Rates of centres are times
+    # the cameras' extent, as in motion/networks.py. docs/method.md says what does not transfer.
+    "4dgs": {
+        "motion": "hexplane",
+        "network": "4dgs",
+        "iterations": 23_000,
+        "static_part": 3 / 23,
+        "static_frames": "all",
+        "window_part": 3 / 23,
+        "init": "random",
+        "gaussians": 2_000,
+        "densify_start": 0.5 / 23,
+        "densify_stop": 18 / 23,
+        "densify_times": 175,
+        "prune_opacity": 0.005,
+        "ssim_weight": 0.0,
+        "alpha_weight": 0.0,
+        "lr_means": 8e-4,
+        "lr_scales": 5e-3,
+        "lr_quats": 1e-3,
+        "lr_opacities": 5e-2,
+        "lr_colors": 7e-4,  # 2.5e-3 of an SH coefficient
+        "lr_final": 0.01,
+    },
 }
 
-CLIP_SIZES = {"draft": 128, "standard": 256, "high": 384}
+CLIP_SIZES = {"draft": 128, "standard": 256, "high": 384, "4dgs": 256}
 """Side in pixels of the square that is cut out of a single clip."""
 
 _CLIP = {

@@ -17,6 +17,7 @@ from ..data import Dataset, scene_bounds
 from ..dsfd import decouple
 from ..features import ClipFeatures, extract_tokens
 from ..motion import Clip, Motion, build_motion
+from ..motion.networks import NETWORKS
 from ..priors.extractors import build_extractor
 from ..sampling import TokenSampler, sample_scores, visible_views
 from ..seam.errors import DatasetError
@@ -142,9 +143,14 @@ def build_motion_model(
             "learning_rate": config.lr_motion,
         }
     elif config.motion == "hexplane":
-        settings = {}
+        settings = {**NETWORKS[config.network]}
     else:
-        settings = {"reference": config.reference, "fuse": config.fuse}
+        settings = {
+            "reference": config.reference,
+            "decoupled": config.decouple,
+            "fuse": config.fuse,
+            **NETWORKS[config.network],
+        }
     return build_motion(config.motion, clip, **settings)
 
 

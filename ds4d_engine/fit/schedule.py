@@ -63,9 +63,12 @@ class Window(NamedTuple):
 def time_window(scene: Scene, config: FitConfig, part: float) -> Window:
     """Return the frames around the middle one that the fit has reached."""
     middle, frames = scene.middle, scene.frame_count
-    if part < config.static_part or frames == 1:
+    still = part < config.static_part
+    if part >= config.window_part or (still and config.static_frames == "all"):
+        return Window(0, frames)
+    if still or frames == 1:
         return Window(middle, middle + 1)
-    span = max(config.window_part - config.static_part, 1e-9)
+    span = config.window_part - config.static_part
     farthest = max(middle, frames - middle)
     reach = 1 + int((part - config.static_part) / span * (farthest + 1))
     return Window(max(0, middle - reach), min(frames, middle + reach + 1))

@@ -1,15 +1,14 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """Motion as a network: a HexPlane over space and time feeds a deformation MLP.
 
-The defaults are sized for a CPU. The sizes published for STAG4D, which DS4D most likely keeps, are
-in `PUBLISHED`.
+The defaults are sized for a CPU; `networks` holds what others published.
 """
 
 from __future__ import annotations
 
 import math
 from collections.abc import Mapping
-from typing import Any, ClassVar, TypedDict
+from typing import Any, ClassVar, NamedTuple
 
 import torch
 import torch.nn.functional as F
@@ -20,30 +19,6 @@ from ds4d_engine.seam.errors import ConfigError
 
 SPACE_PAIRS = ((0, 1), (0, 2), (1, 2))
 """Axes of the three planes of space."""
-
-
-class FieldSizes(TypedDict, total=False):
-    """Sizes of a deformation field; see `DeformationField`."""
-
-    bound: float
-    resolution: int
-    time_resolution: int
-    channels: int
-    scales: tuple[int, ...]
-    width: int
-    frequencies: int
-
-
-PUBLISHED: FieldSizes = {
-    "bound": 1.6,
-    "resolution": 64,
-    "time_resolution": 25,
-    "channels": 32,
-    "scales": (1, 2, 4, 8),
-    "width": 64,
-    "frequencies": 0,
-}
-"""STAG4D's sizes: pass them as settings where a GPU affords them."""
 
 
 class HexPlane(nn.Module):
@@ -151,19 +126,20 @@ class HexPlaneMotion(Motion):
         *,
         learning_rate: float = 2e-3,
         grid_learning_rate: float = 2e-2,
-        smoothness: float = 0.0,
+        space_curvature: float = 0.0,
+        time_curvature: float = 0.0,
+        time_share: float = 0.0,
         **sizes: Any,
     ) -> None:
         """Set up the field; `sizes` are those of `DeformationField`.
 
-        `smoothness` weighs the total variation of the planes of space and the curvature over time
-        of the planes of time.
+        A `time_resolution` of 0 is half the frames. The last three weigh `PlanePenalty`'s terms.
         """
         super().__init__()
         self.learning_rate = learning_rate
         self.grid_learning_rate = grid_learning_rate
-        self.smoothness = smoothness
-        self.field = DeformationField(**sizes)
+        self.penalty = PlanePenalty(space_curvature, time_curvature, time_share)
+        self.field = DeformationField(**sizes_for(clip, sizes))
 
     def network_groups(self) -> list[dict[str, Any]]:
         """Give the planes and the MLP their own learning rates."""
@@ -176,9 +152,37 @@ class HexPlaneMotion(Motion):
 
     def regularisation(self, splats: Mapping[str, Tensor], fade: float = 1.0) -> Tensor:
         """Penalise rough planes."""
-        if self.smoothness == 0:
-            return splats["means"].new_zeros(())
-        return self.smoothness * roughness(self.field.planes)
+        return self.penalty.of(self.field.planes)
+
+
+class PlanePenalty(NamedTuple):
+    """Weights of what keeps planes smooth, as in 4DGaussians; all zero: nothing does."""
+
+    space_curvature: float
+    """Of the squared second differences of the planes of space, along their second axis."""
+    time_curvature: float
+    """Of those of the planes of time, along time."""
+    time_share: float
+    """Of how far planes of time are from 1, where they have no influence."""
+
+    def of(self, planes: HexPlane) -> Tensor:
+        """Return the penalty, a scalar."""
+        total = planes.space[0].new_zeros(())
+        if not any(self):
+            return total
+        for space, time in zip(planes.space, planes.time, strict=True):
+            # The mean over three stacked planes is a third of the sum of their means.
+            total = total + 3 * self.space_curvature * _curvature(space)
+            total = total + 3 * self.time_curvature * _curvature(time)
+            total = total + 3 * self.time_share * (1 - time).abs().mean()
+        return total
+
+
+def sizes_for(clip: Clip, sizes: Mapping[str, Any]) -> dict[str, Any]:
+    """Return `sizes` with a time resolution of 0 replaced by half the clip's frames."""
+    if sizes.get("time_resolution") == 0:
+        return {**sizes, "time_resolution": max(2, clip.frame_count // 2)}
+    return dict(sizes)
 
 
 def field_groups(
@@ -206,16 +210,11 @@ def encode(means: Tensor, time: float, frequencies: int) -> Tensor:
     )
 
 
-def roughness(planes: HexPlane) -> Tensor:
-    """Sum the total variation over space and the squared curvature over time."""
-    total = planes.space[0].new_zeros(())
-    for space, time in zip(planes.space, planes.time, strict=True):
-        for axis in (-1, -2):
-            total = total + space.diff(dim=axis).square().mean()
-        total = total + time.diff(dim=-1).square().mean()
-        if time.shape[-2] > 2:
-            total = total + time.diff(n=2, dim=-2).square().mean()
-    return total
+def _curvature(planes: Tensor) -> Tensor:
+    """Return the mean squared second difference of planes [3, C, h, w] along h."""
+    if planes.shape[-2] < 3:
+        return planes.new_zeros(())
+    return planes.diff(n=2, dim=-2).square().mean()
 
 
 def _head(width: int, size: int) -> nn.Sequential:

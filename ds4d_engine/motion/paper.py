@@ -11,7 +11,7 @@ from torch import Tensor, nn
 
 from ds4d_engine.dsfd import Reference, decouple
 from ds4d_engine.motion import Clip, Deltas, Motion
-from ds4d_engine.motion.hexplane import DeformationField, field_groups, roughness
+from ds4d_engine.motion.hexplane import DeformationField, PlanePenalty, field_groups, sizes_for
 from ds4d_engine.sampling import TokenSampler
 from ds4d_engine.seam.errors import ConfigError, EngineError
 from ds4d_engine.tssf import TSSF, Fuse
@@ -39,14 +39,16 @@ class PaperMotion(Motion):
         point_channels: int = 16,
         learning_rate: float = 2e-3,
         grid_learning_rate: float = 2e-2,
-        smoothness: float = 0.0,
+        space_curvature: float = 0.0,
+        time_curvature: float = 0.0,
+        time_share: float = 0.0,
         **sizes: Any,
     ) -> None:
         """Set up the network.
 
         `reference` is DSFD's; `decoupled` off takes the tokens as they are. `fuse` is TSSF's
-        fusion; `point_channels` the channels that features keep. `sizes` are those of
-        `DeformationField`, `smoothness` as in `HexPlaneMotion`.
+        fusion; `point_channels` the channels that features keep. The rest is as in
+        `HexPlaneMotion`.
         """
         super().__init__()
         if clip.features is None:
@@ -58,7 +60,7 @@ class PaperMotion(Motion):
             )
         self.learning_rate = learning_rate
         self.grid_learning_rate = grid_learning_rate
-        self.smoothness = smoothness
+        self.penalty = PlanePenalty(space_curvature, time_curvature, time_share)
         self.refresh_interval = 300
         self.times = tuple(float(time) for time in clip.times)
         self.cameras, self.grids = clip.features.cameras, clip.features.grids
@@ -69,7 +71,7 @@ class PaperMotion(Motion):
         self.register_buffer("tokens", tokens, persistent=False)
         self.project = nn.Linear(tokens.shape[2], point_channels)
         self.fusion = TSSF(point_channels, fuse)
-        self.field = DeformationField(point_channels, **sizes)
+        self.field = DeformationField(point_channels, **sizes_for(clip, sizes))
         self._sampler: TokenSampler | None = None
         self._visible: Tensor | None = None
 
@@ -115,9 +117,7 @@ class PaperMotion(Motion):
 
     def regularisation(self, splats: Mapping[str, Tensor], fade: float = 1.0) -> Tensor:
         """Penalise rough planes."""
-        if self.smoothness == 0:
-            return splats["means"].new_zeros(())
-        return self.smoothness * roughness(self.field.planes)
+        return self.penalty.of(self.field.planes)
 
 
 def bracket(times: tuple[float, ...], time: float) -> tuple[int, int, float]:

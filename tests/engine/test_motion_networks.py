@@ -11,7 +11,8 @@ import torch
 
 from ds4d_engine.features import ClipFeatures, TokenGrids
 from ds4d_engine.motion import Clip, Motion, build_motion
-from ds4d_engine.motion.hexplane import PUBLISHED, HexPlane, encode, roughness
+from ds4d_engine.motion.hexplane import HexPlane, PlanePenalty, encode
+from ds4d_engine.motion.networks import NETWORKS
 from ds4d_engine.motion.paper import PaperMotion, bracket
 from ds4d_engine.seam.cameras import Camera
 from ds4d_engine.seam.errors import ConfigError, EngineError
@@ -125,9 +126,12 @@ def test_adam_learns_a_translation(name: str) -> None:
 
 
 @pytest.mark.parametrize("name", MODELS)
-def test_smoothness_penalises_rough_planes_only_when_asked(name: str) -> None:
+def test_planes_are_penalised_only_when_asked(name: str) -> None:
     assert build(name).regularisation(splats()) == 0
-    assert build(name, smoothness=0.1).regularisation(splats()) > 0
+    for weight in ("space_curvature", "time_curvature", "time_share"):
+        model = build(name, **{weight: 0.1})
+        randomise(model)
+        assert model.regularisation(splats()) > 0
 
 
 @pytest.mark.parametrize("name", MODELS)
@@ -135,12 +139,20 @@ def test_images_and_caches_stay_out_of_the_state(name: str) -> None:
     assert not {"tokens"} & set(build(name).state_dict())
 
 
-def test_constant_planes_are_not_rough() -> None:
+def test_straight_planes_without_influence_of_time_cost_nothing() -> None:
     planes = HexPlane(bound=1, resolution=4, time_resolution=3, channels=2, scales=(1, 2))
     with torch.no_grad():
         for plane in planes.space:
-            plane.fill_(0.3)
-    assert roughness(planes) == 0
+            plane.copy_(torch.linspace(0, 1, plane.shape[-2])[:, None].expand_as(plane))
+    torch.testing.assert_close(PlanePenalty(1, 1, 1).of(planes), torch.zeros(()))
+
+
+def test_the_penalty_adds_up_the_means_of_all_planes() -> None:
+    planes = HexPlane(bound=1, resolution=3, time_resolution=3, channels=1, scales=(1,))
+    with torch.no_grad():
+        planes.time[0][:, :, 1] = 1.5  # second difference -1 everywhere, a third is off by 0.5
+    assert PlanePenalty(0, 1, 0).of(planes).item() == pytest.approx(3)
+    assert PlanePenalty(0, 0, 1).of(planes).item() == pytest.approx(0.5)
 
 
 def test_planes_multiply_their_bilinear_values() -> None:
@@ -156,10 +168,13 @@ def test_planes_multiply_their_bilinear_values() -> None:
 
 
 def test_the_published_sizes_build() -> None:
-    field = build("hexplane", **PUBLISHED).field
+    field = build("hexplane", **NETWORKS["stag4d"]).field
     assert field.planes.channels == 128
     assert tuple(field.planes.space[0].shape) == (3, 32, 64, 64)
     assert field.join.in_features == 128
+    field = build("hexplane", **NETWORKS["4dgs"]).field
+    assert field.join.in_features == 64
+    assert tuple(field.planes.time[1].shape) == (3, 32, FRAMES // 2, 128)
 
 
 def test_encoding_has_the_announced_width() -> None:
