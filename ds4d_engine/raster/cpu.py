@@ -116,7 +116,7 @@ class _Composite(torch.autograd.Function):
         image = torch.empty(height, width, colors.shape[1])
         alphas = torch.empty(height, width)
         image_depths = torch.empty((height, width) if with_depth else (0, 0))
-        stops = np.empty((height, width), np.float32)
+        stops = np.empty((height, width), np.int32)
         run_interleaved(
             tile_kernels.composite_forward,
             len(tile_ends) - 1,

@@ -25,14 +25,15 @@ STOP = F32(conventions.TRANSMITTANCE_STOP)
 CHECK_EVERY = 16
 """Splats between two looks at whether a whole tile has become opaque."""
 
-NEVER = F32(1e9)
+NEVER = np.int32(1 << 30)
+FIRST = np.int32(0)
 EIGHTH = F32(0.125)
 QUARTER = F32(0.25)
 
 THREE = U64(3)
 
 # Planes of a workspace.
-P1, P2, P3, P4, P5, P6, P7, P8, P9, P10 = (U64(PIXELS * plane) for plane in range(1, 11))
+P1, P2, P3, P4, P5, P6, P7, P8, P9 = (U64(PIXELS * plane) for plane in range(1, 10))
 
 # exp(4y) for -1.4 <= y <= 0 (below, at -ln 255 / 4 = -1.385, alpha is under the cut-off): a
 # polynomial raised to the fourth power. Relative error below 3e-6 (of rounding).
@@ -60,13 +61,8 @@ def _exp4(y):  # type: ignore[no-untyped-def]
 
 @inlined
 def _pixel_range(row_start, row_stop):  # type: ignore[no-untyped-def]
-    """Return the first and last+1 lane of a tile's rows, widened to whole pairs of rows.
-
-    So the loops over lanes have multiples of sixteen steps: no remainder of a vector.
-    """
-    first = max(row_start, 0) >> 1
-    last = (min(row_stop, TILE) + 1) >> 1
-    return U64(first * 2 * TILE), U64(last * 2 * TILE)
+    """Return the first and last+1 lane of a tile's rows: whole rows, so vectors leave no rest."""
+    return U64(max(row_start, 0) * TILE), U64(min(row_stop, TILE) * TILE)
 
 
 @inlined
@@ -78,24 +74,24 @@ def _slot(boxes, k, row, column):  # type: ignore[no-untyped-def]
 
 
 @inlined
-def _highest(ws, plane):  # type: ignore[no-untyped-def]
-    most = ZERO
+def _latest(stopped):  # type: ignore[no-untyped-def]
+    latest = FIRST
     for i in range(PIXELS):
-        most = max(most, ws[plane + U64(i)])
-    return most
+        latest = max(latest, stopped[U64(i)])
+    return latest
 
 
 @inlined
-def _place_pixels(ws, top, left, height, width):  # type: ignore[no-untyped-def]
+def _place_pixels(ws, stopped, top, left, height, width):  # type: ignore[no-untyped-def]
     """Start a tile: full transmittance, pixel centres; pixels outside the image have ended."""
     for i in range(PIXELS):
         row = top + i // TILE
         column = left + i % TILE
+        stopped[U64(i)] = NEVER if (row < height and column < width) else FIRST
         ws[U64(i)] = ONE
-        ws[P1 + U64(i)] = NEVER if (row < height and column < width) else ZERO
-        ws[P2 + U64(i)] = ZERO
-        ws[P3 + U64(i)] = F32(column) + HALF
-        ws[P4 + U64(i)] = F32(row) + HALF
+        ws[P1 + U64(i)] = ZERO
+        ws[P2 + U64(i)] = F32(column) + HALF
+        ws[P3 + U64(i)] = F32(row) + HALF
 
 
 @kernel
@@ -114,14 +110,15 @@ def composite_forward(  # type: ignore[no-untyped-def]
     flat_colors = colors.reshape(-1)
     flat_alphas = alphas.reshape(-1)
     flat_stops = stops.reshape(-1)
-    # Planes: transmittance, stop, weight, x, y, then the sum of each channel.
-    ws = np.empty(PIXELS * (5 + planes), np.float32)
+    # Planes: transmittance, weight, x, y, then the sum of each channel.
+    ws = np.empty(PIXELS * (4 + planes), np.float32)
+    stopped = np.empty(PIXELS, np.int32)
     for t in range(first, tiles, step):
         top = (t // across) * TILE
         left = (t % across) * TILE
-        _place_pixels(ws, top, left, height, width)
+        _place_pixels(ws, stopped, top, left, height, width)
         for i in range(PIXELS * planes):
-            ws[P5 + U64(i)] = ZERO
+            ws[P4 + U64(i)] = ZERO
         begin = tile_ends[t]
         for entry in range(begin, tile_ends[t + 1]):
             k = entries[entry]
@@ -135,32 +132,31 @@ def composite_forward(  # type: ignore[no-untyped-def]
             green = packed[k, 7]
             blue = packed[k, 8]
             start, stop = _pixel_range(boxes[k, 2] - top, boxes[k, 3] - top)
-            e = F32(entry - begin)
+            e = np.int32(entry - begin)
             for i in range(start, stop):
-                dx = x - ws[P3 + i]
-                dy = y - ws[P4 + i]
+                dx = x - ws[P2 + i]
+                dy = y - ws[P3 + i]
                 alpha = opacity * _exp4(-(dx * (a * dx + b * dy) + c * dy * dy))
                 alpha = alpha if alpha < ALPHA_MAX else ALPHA_MAX
                 left_over = ws[i]
                 seen = alpha >= ALPHA_MIN
                 ended = e if seen & (left_over * (ONE - alpha) <= STOP) else NEVER
-                # A minimum, not an assignment under a condition: that would be compiled to a
-                # masked store, which the next splat's load would have to wait for.
-                until = ws[P1 + i]
-                until = until if until < ended else ended
+                # A minimum of integers: one of floats, like an assignment under a condition, is
+                # compiled to a masked store, which the next splat's load has to wait for.
+                until = min(stopped[i], ended)
                 weight = alpha * left_over if seen & (until > e) else ZERO
-                ws[P1 + i] = until
-                ws[P2 + i] = weight
+                stopped[i] = until
+                ws[P1 + i] = weight
                 ws[i] = left_over - weight
-                ws[P5 + i] += weight * red
-                ws[P6 + i] += weight * green
-                ws[P7 + i] += weight * blue
+                ws[P4 + i] += weight * red
+                ws[P5 + i] += weight * green
+                ws[P6 + i] += weight * blue
             for p in range(FUSED, planes):
                 value = packed[k, PARAMETERS + p]
-                plane = P5 + U64(p * PIXELS)
+                plane = P4 + U64(p * PIXELS)
                 for i in range(start, stop):
-                    ws[plane + i] += value * ws[P2 + i]
-            if int(entry - begin) % CHECK_EVERY == CHECK_EVERY - 1 and _highest(ws, P1) < NEVER:
+                    ws[plane + i] += value * ws[P1 + i]
+            if int(entry - begin) % CHECK_EVERY == CHECK_EVERY - 1 and _latest(stopped) < NEVER:
                 break
         columns = U64(min(TILE, width - left))
         for row in range(min(TILE, height - top)):
@@ -168,19 +164,19 @@ def composite_forward(  # type: ignore[no-untyped-def]
             at = U64((top + row) * width + left)
             for j in range(columns):
                 flat_alphas[at + j] = ONE - ws[lane + j]
-                flat_stops[at + j] = ws[P1 + lane + j]
+                flat_stops[at + j] = stopped[lane + j]
             if channels == FUSED:  # a stride that the compiler knows
                 for j in range(columns):
-                    flat_colors[(at + j) * THREE] = ws[P5 + lane + j]
-                    flat_colors[(at + j) * THREE + U64(1)] = ws[P6 + lane + j]
-                    flat_colors[(at + j) * THREE + U64(2)] = ws[P7 + lane + j]
+                    flat_colors[(at + j) * THREE] = ws[P4 + lane + j]
+                    flat_colors[(at + j) * THREE + U64(1)] = ws[P5 + lane + j]
+                    flat_colors[(at + j) * THREE + U64(2)] = ws[P6 + lane + j]
             else:
                 for p in range(channels):
-                    plane = P5 + U64(p * PIXELS) + lane
+                    plane = P4 + U64(p * PIXELS) + lane
                     for j in range(columns):
                         flat_colors[(at + j) * U64(channels) + U64(p)] = ws[plane + j]
             if depths.shape[0] > 0:
-                plane = P5 + U64(channels * PIXELS) + lane
+                plane = P4 + U64(channels * PIXELS) + lane
                 for j in range(columns):
                     depths[top + row, left + j] = ws[plane + j]
 
@@ -204,9 +200,10 @@ def composite_backward(  # type: ignore[no-untyped-def]
     flat_stops = stops.reshape(-1)
     flat_g_colors = g_colors.reshape(-1)
     flat_g_alphas = g_alphas.reshape(-1)
-    # Planes: transmittance, stop, gradient times what lies behind, x, y, weight, gradient of
+    # Planes: transmittance, gradient times what lies behind, x, y, weight, gradient of
     # the exponent, gradient times the channels beyond the third, then each channel's gradient.
-    ws = np.empty(PIXELS * (8 + planes), np.float32)
+    ws = np.empty(PIXELS * (7 + planes), np.float32)
+    stopped = np.empty(PIXELS, np.int32)
     for t in range(first, tiles, step):
         begin = tile_ends[t]
         end = tile_ends[t + 1]
@@ -214,43 +211,43 @@ def composite_backward(  # type: ignore[no-untyped-def]
             continue
         top = (t // across) * TILE
         left = (t % across) * TILE
-        _place_pixels(ws, top, left, height, width)
+        _place_pixels(ws, stopped, top, left, height, width)
         for i in range(PIXELS * (1 + planes)):
-            ws[P7 + U64(i)] = ZERO
+            ws[P6 + U64(i)] = ZERO
         columns = U64(min(TILE, width - left))
         for row in range(min(TILE, height - top)):
             lane = U64(row * TILE)
             at = U64((top + row) * width + left)
             for j in range(columns):
-                ws[P1 + lane + j] = flat_stops[at + j]
-                ws[P2 + lane + j] = (flat_alphas[at + j] - ONE) * flat_g_alphas[at + j]
+                stopped[lane + j] = flat_stops[at + j]
+                ws[P1 + lane + j] = (flat_alphas[at + j] - ONE) * flat_g_alphas[at + j]
             if channels == FUSED:  # a stride that the compiler knows
                 for j in range(columns):
                     g_red = flat_g_colors[(at + j) * THREE]
                     g_green = flat_g_colors[(at + j) * THREE + U64(1)]
                     g_blue = flat_g_colors[(at + j) * THREE + U64(2)]
-                    ws[P8 + lane + j] = g_red
-                    ws[P9 + lane + j] = g_green
-                    ws[P10 + lane + j] = g_blue
-                    ws[P2 + lane + j] += (
+                    ws[P7 + lane + j] = g_red
+                    ws[P8 + lane + j] = g_green
+                    ws[P9 + lane + j] = g_blue
+                    ws[P1 + lane + j] += (
                         g_red * flat_colors[(at + j) * THREE]
                         + g_green * flat_colors[(at + j) * THREE + U64(1)]
                         + g_blue * flat_colors[(at + j) * THREE + U64(2)]
                     )
             else:
                 for p in range(channels):
-                    plane = P8 + U64(p * PIXELS) + lane
+                    plane = P7 + U64(p * PIXELS) + lane
                     for j in range(columns):
                         g = flat_g_colors[(at + j) * U64(channels) + U64(p)]
                         ws[plane + j] = g
-                        ws[P2 + lane + j] += g * flat_colors[(at + j) * U64(channels) + U64(p)]
+                        ws[P1 + lane + j] += g * flat_colors[(at + j) * U64(channels) + U64(p)]
             if depths.shape[0] > 0:
-                plane = P8 + U64(channels * PIXELS) + lane
+                plane = P7 + U64(channels * PIXELS) + lane
                 for j in range(columns):
                     g = g_depths[top + row, left + j]
                     ws[plane + j] = g
-                    ws[P2 + lane + j] += g * depths[top + row, left + j]
-        bound = min(end, begin + np.int64(_highest(ws, P1)))
+                    ws[P1 + lane + j] += g * depths[top + row, left + j]
+        bound = min(end, begin + np.int64(_latest(stopped)))
         for entry in range(begin, bound):
             k = entries[entry]
             x = packed[k, 0]
@@ -266,15 +263,15 @@ def composite_backward(  # type: ignore[no-untyped-def]
             green = packed[k, 7]
             blue = packed[k, 8]
             start, stop = _pixel_range(boxes[k, 2] - top, boxes[k, 3] - top)
-            e = F32(entry - begin)
+            e = np.int32(entry - begin)
             if planes > FUSED:
                 for i in range(start, stop):
-                    ws[P7 + i] = ZERO
+                    ws[P6 + i] = ZERO
                 for p in range(FUSED, planes):
                     value = packed[k, PARAMETERS + p]
-                    plane = P8 + U64(p * PIXELS)
+                    plane = P7 + U64(p * PIXELS)
                     for i in range(start, stop):
-                        ws[P7 + i] += value * ws[plane + i]
+                        ws[P6 + i] += value * ws[plane + i]
             sum_1 = ZERO
             sum_x = ZERO
             sum_y = ZERO
@@ -285,24 +282,24 @@ def composite_backward(  # type: ignore[no-untyped-def]
             sum_green = ZERO
             sum_blue = ZERO
             for i in range(start, stop):
-                dx = x - ws[P3 + i]
-                dy = y - ws[P4 + i]
+                dx = x - ws[P2 + i]
+                dy = y - ws[P3 + i]
                 raw = opacity * _exp4(-(dx * (a * dx + b * dy) + c * dy * dy))
                 alpha = raw if raw < ALPHA_MAX else ALPHA_MAX
                 left_over = ws[i]
-                alive = (alpha >= ALPHA_MIN) & (ws[P1 + i] > e)
+                alive = (alpha >= ALPHA_MIN) & (stopped[i] > e)
                 weight = alpha * left_over if alive else ZERO
-                g_red = ws[P8 + i]
-                g_green = ws[P9 + i]
-                g_blue = ws[P10 + i]
-                g_value = ws[P7 + i] + red * g_red + green * g_green + blue * g_blue
-                behind = ws[P2 + i] - weight * g_value
+                g_red = ws[P7 + i]
+                g_green = ws[P8 + i]
+                g_blue = ws[P9 + i]
+                g_value = ws[P6 + i] + red * g_red + green * g_green + blue * g_blue
+                behind = ws[P1 + i] - weight * g_value
                 g_alpha = left_over * g_value - behind / (ONE - alpha)
                 g_s = raw * g_alpha if alive & (raw <= ALPHA_MAX) else ZERO
                 ws[i] = left_over - weight
-                ws[P2 + i] = behind
-                ws[P5 + i] = weight
-                ws[P6 + i] = g_s
+                ws[P1 + i] = behind
+                ws[P4 + i] = weight
+                ws[P5 + i] = g_s
                 sum_red += weight * g_red
                 sum_green += weight * g_green
                 sum_blue += weight * g_blue
@@ -326,17 +323,17 @@ def composite_backward(  # type: ignore[no-untyped-def]
             gradients[slot, 8] = sum_blue
             for p in range(FUSED, planes):
                 total = ZERO
-                plane = P8 + U64(p * PIXELS)
+                plane = P7 + U64(p * PIXELS)
                 for i in range(start, stop):
-                    total += ws[P5 + i] * ws[plane + i]
+                    total += ws[P4 + i] * ws[plane + i]
                 gradients[slot, PARAMETERS + p] = total
             if with_absolute:
                 abs_x = ZERO
                 abs_y = ZERO
                 for i in range(start, stop):
-                    dx = x - ws[P3 + i]
-                    dy = y - ws[P4 + i]
-                    g_s = ws[P6 + i]
+                    dx = x - ws[P2 + i]
+                    dy = y - ws[P3 + i]
+                    g_s = ws[P5 + i]
                     abs_x += abs(g_s * (ca * dx + cb * dy))
                     abs_y += abs(g_s * (cb * dx + cc * dy))
                 gradients[slot, PARAMETERS + planes] = abs_x
