@@ -4,7 +4,7 @@
 python benchmarks/capture_gltf.py fox-walk robot-dance-1s --threads 2
 
 Each goes to benchmarks/cache/<name>: 12 training and 2 held-out cameras, 128 px, and
-`tracks.npz` with the true vertices at the captured times (`verts` [T,M,3] world).
+`tracks.npz` with the true surface at the captured times.
 """
 
 from __future__ import annotations
@@ -28,7 +28,13 @@ from ds4d_blender.capture import Capture, capture_dataset  # noqa: E402
 from ds4d_blender.gltf_import import ImportedClip, import_gltf  # noqa: E402
 from ds4d_blender.rig import Dome  # noqa: E402
 from ds4d_blender.seam import events  # noqa: E402
-from ds4d_blender.time_sampling import FrameSpan, set_frame, visible_vertices  # noqa: E402
+from ds4d_blender.time_sampling import (  # noqa: E402
+    FrameSpan,
+    Motion,
+    Vertices,
+    set_frame,
+    visible_vertices,
+)
 
 SAMPLES = ROOT.parent / "shared" / "samples" / "gltf"
 CACHE = ROOT / "benchmarks" / "cache"
@@ -85,7 +91,7 @@ def light(scene: bpy.types.Scene) -> None:
 def capture(
     recipe: Recipe, out: Path, size: int, threads: int, samples: int | None = None
 ) -> Capture:
-    """Capture one recipe into `out` and write its true vertex tracks beside it."""
+    """Capture one recipe into `out` and write its true surface beside it."""
     bpy.ops.wm.read_factory_settings(use_empty=True)
     scene = bpy.context.scene
     clip = import_gltf(SAMPLES / recipe.file, recipe.clip)
@@ -104,7 +110,7 @@ def capture(
             threads=threads,
             listener=show,
         )
-        write_tracks(folder, captured)
+        write_tracks(folder, captured.motion)
     return captured
 
 
@@ -125,21 +131,41 @@ def whole_folder(out: Path) -> Iterator[Path]:
     making.rename(out)
 
 
-def write_tracks(folder: Path, captured: Capture) -> None:
-    """Write where every vertex was at the captured times: `verts` [T,M,3] in `tracks.npz`."""
-    scene = bpy.context.scene
+def write_tracks(folder: Path, motion: Motion) -> None:
+    """Write where the surface was at the captured times, to `tracks.npz` in the folder.
+
+    It holds `verts` [T,M,3] world, `faces` [F,3] (triangles of vertices), `scene_frames` [T], and
+    the `centre` and `radius` of the sphere that holds all.
+    """
+    scene, view_layer = bpy.context.scene, bpy.context.view_layer
     tracks = []
-    for frame in captured.motion.frames:
+    for frame in motion.frames:
         set_frame(scene, frame)
-        points = visible_vertices(bpy.context.view_layer)
+        points = visible_vertices(view_layer)
         tracks.append(np.concatenate([points[key] for key in sorted(points, key=str)]))
     np.savez_compressed(
         folder / "tracks.npz",
         verts=np.stack(tracks).astype(np.float32),
-        scene_frames=captured.motion.frames,
-        centre=captured.motion.sphere.centre,
-        radius=captured.motion.sphere.radius,
+        faces=_triangles(view_layer, points),
+        scene_frames=motion.frames,
+        centre=motion.sphere.centre,
+        radius=motion.sphere.radius,
     )
+
+
+def _triangles(view_layer: bpy.types.ViewLayer, points: Vertices) -> np.ndarray:
+    """Return the triangles [F,3] int32 of what is visible, counted as `write_tracks` does."""
+    faces, first = [], 0
+    for key in sorted(points, key=str):
+        owner = bpy.data.objects[key[1]].evaluated_get(view_layer.depsgraph)
+        mesh = owner.to_mesh()
+        mesh.calc_loop_triangles()
+        flat = np.empty(len(mesh.loop_triangles) * 3, np.int32)
+        mesh.loop_triangles.foreach_get("vertices", flat)
+        owner.to_mesh_clear()
+        faces.append(flat.reshape(-1, 3) + first)
+        first += len(points[key])
+    return np.concatenate(faces)
 
 
 def show(event: events.Progress) -> None:

@@ -5,13 +5,15 @@
     python benchmarks/capture_protocols.py paper --clips fox-walk --threads 2
 
 Each clip goes to benchmarks/cache/<protocol>/<clip>, a dataset that `ds4d fit` reads, with the
-true vertices in `tracks.npz`: 32 times, uniform over the action without its end, 128 px. A fit
+true surface in `tracks.npz`: 32 times, uniform over the action without its end, 128 px. A fit
 sees the front (azimuth 0, elevation 0) and the six cameras of Zero123++ v1.1; azimuths -75, 15,
 105 and 195 at elevation 0 are held out. All stand at radius 2 with a vertical field of view of
-49.1 degrees about the middle of the box, over the clip, whose longest side is 1.4.
+49.1 degrees about the middle of the box over the clip.
 
-    paper          whole characters move
-    interwoven     a small part moves: one arm of a body that stands still, or a fox by a tower
+    paper          whole characters move; the longest side of the box is 1.4
+    interwoven     a small part moves: one arm of a body that stands still, or a fox by a tower.
+                   The box is 1.2, so that what is tall fits, and a camera's grain is the same at
+                   all times: what stands still is still to the last bit, and nothing else is
 
 Folders appear when they are whole; those that exist are left as they are.
 """
@@ -22,7 +24,9 @@ import argparse
 import re
 import sys
 import time
-from collections.abc import Callable
+import zlib
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -32,7 +36,13 @@ ROOT = Path(__file__).resolve().parents[1]
 sys.path.insert(0, str(ROOT))
 
 from benchmarks.capture_gltf import CACHE, HELD, show, whole_folder, write_tracks  # noqa: E402
-from benchmarks.capture_single import RADIUS, ZERO123_VIEWS, Recipe, Stand  # noqa: E402
+from benchmarks.capture_single import (  # noqa: E402
+    LONGEST_SIDE,
+    RADIUS,
+    ZERO123_VIEWS,
+    Recipe,
+    Stand,
+)
 from benchmarks.stone_tower import add_stone_tower  # noqa: E402
 from ds4d_blender.capture import Capture, capture_dataset  # noqa: E402
 from ds4d_blender.gltf_import import ImportedClip  # noqa: E402
@@ -46,10 +56,17 @@ TEST = ((-75, 0), (15, 0), (105, 0), (195, 0))
 
 @dataclass(frozen=True)
 class Clip:
-    """A recipe, and what is changed in it after the import."""
+    """A recipe, what is changed in it after the import, its size, and whether grain stays."""
 
     recipe: Recipe
     alter: Callable[[ImportedClip], None] = lambda clip: None
+    longest_side: float = LONGEST_SIDE
+    steady: bool = False
+
+
+def interwoven(recipe: Recipe, alter: Callable[[ImportedClip], None]) -> Clip:
+    """Return a clip of the protocol *interwoven*."""
+    return Clip(recipe, alter, longest_side=1.2, steady=True)
 
 
 def only_bones(*kept: str) -> Callable[[ImportedClip], None]:
@@ -77,8 +94,8 @@ def _hold(data: bpy.types.AnimData | None, start: float, kept: tuple[str, ...]) 
 
 
 def beside_tower(clip: ImportedClip) -> None:
-    """Put a tower 330 units high beside the fox, who is 140 long and walks towards -Y."""
-    add_stone_tower(bpy.context.scene, foot=(-80.0, 150.0, 0.0), radius=100.0, height=330.0)
+    """Put a tower 250 units high beside the fox, who is 140 long and walks towards -Y."""
+    add_stone_tower(bpy.context.scene, foot=(-110.0, 120.0, 0.0), radius=80.0, height=250.0)
 
 
 PROTOCOLS = {
@@ -90,12 +107,12 @@ PROTOCOLS = {
         "kenney-walk": Clip(Recipe("kenney_character.glb", "walk", azimuth=30.0)),
     },
     "interwoven": {
-        "robot-arm": Clip(
+        "robot-arm": interwoven(
             Recipe("RobotExpressive.glb", "Wave"),
             only_bones("UpperArmR", "LowerArmR", "Palm", "Middle", "Thumb", "Index", "Ring"),
         ),
-        "fox-tower": Clip(Recipe("Fox.glb", "Walk", azimuth=90.0), beside_tower),
-        "knight-arm": Clip(
+        "fox-tower": interwoven(Recipe("Fox.glb", "Walk", azimuth=90.0), beside_tower),
+        "knight-arm": interwoven(
             Recipe("Knight.glb", "Cheer", hidden=HELD),
             only_bones("upperarm.r", "lowerarm.r", "wrist.r", "hand.r"),
         ),
@@ -105,9 +122,9 @@ PROTOCOLS = {
 
 def capture(clip: Clip, out: Path, options: argparse.Namespace) -> Capture:
     """Capture a clip into the folder `out`."""
-    stand = Stand(clip.recipe, FRAMES, clip.alter)
+    stand = Stand(clip.recipe, FRAMES, clip.alter, clip.longest_side)
     names = {split: _stand_cameras(stand, angles) for split, angles in _SPLITS.items()}
-    with whole_folder(out) as folder:
+    with whole_folder(out) as folder, _grain(clip.steady):
         captured = capture_dataset(
             folder,
             rig=SceneCameras(**names),
@@ -117,8 +134,25 @@ def capture(clip: Clip, out: Path, options: argparse.Namespace) -> Capture:
             threads=options.threads,
             listener=show,
         )
-        write_tracks(folder, captured)
+        write_tracks(folder, captured.motion)
     return captured
+
+
+@contextmanager
+def _grain(steady: bool) -> Iterator[None]:
+    """Give every camera a seed of its own for all its pictures, if `steady`."""
+
+    def reseed(scene: bpy.types.Scene, *_: object) -> None:
+        scene.cycles.seed = zlib.crc32(scene.camera.name.encode()) % 2**31
+
+    handlers = bpy.app.handlers.render_pre
+    if steady:
+        handlers.append(reseed)
+    try:
+        yield
+    finally:
+        if steady:
+            handlers.remove(reseed)
 
 
 _SPLITS = {"train": TRAIN, "test": TEST}

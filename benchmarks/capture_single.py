@@ -95,7 +95,8 @@ def shots(part: str) -> Iterator[Shot]:
 class Stand:
     """An imported clip under a camera that can walk around it.
 
-    `alter` may change what was imported, or add to it, before it is measured and lit.
+    `alter` may change what was imported, or add to it, before it is measured and lit;
+    `longest_side` is that of its box, where the camera stands 2 away.
     """
 
     def __init__(
@@ -103,6 +104,7 @@ class Stand:
         recipe: Recipe,
         frames: int = FRAMES,
         alter: Callable[[ImportedClip], None] = lambda clip: None,
+        longest_side: float = LONGEST_SIDE,
     ) -> None:
         bpy.ops.wm.read_factory_settings(use_empty=True)
         self.scene = bpy.context.scene
@@ -116,7 +118,7 @@ class Stand:
         self.span = FrameSpan(clip.start, clip.end, count=frames, loop=True)
         self.frames = self.span.frames(frames)
         self.low, self.high = _box(self.scene, self.frames)
-        self.unit = float((self.high - self.low).max()) / LONGEST_SIDE
+        self.unit = float((self.high - self.low).max()) / longest_side
         lens = bpy.data.cameras.new("camera")
         lens.angle = math.radians(FOVY_DEGREES)
         lens.clip_start, lens.clip_end = self.unit * 1e-2, self.unit * 1e2
