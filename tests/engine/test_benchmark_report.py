@@ -1,0 +1,80 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Tables and plots of the ablations are made from rows of results alone."""
+
+from __future__ import annotations
+
+import json
+import sys
+from pathlib import Path
+
+import pytest
+
+BENCHMARKS = Path(__file__).resolve().parents[2] / "benchmarks"
+
+
+@pytest.fixture
+def modules(monkeypatch):
+    """The scripts, found as they find each other."""
+    pytest.importorskip("matplotlib", reason="needs the package matplotlib")
+    monkeypatch.syspath_prepend(str(BENCHMARKS))
+    names = ("ablation", "ablation_tables", "ablation_variants", "report")
+    yield tuple(__import__(name) for name in names)
+    for name in names:
+        sys.modules.pop(name, None)
+
+
+def row(variant: str, seed: int, moving: float, clip: str = "paper/fox-walk") -> dict:
+    scores = {"psnr_moving": moving, "psnr_white": 30.0, "ssim_white": 0.95, "flicker_mean": None}
+    return {
+        "group": "paper",
+        "variant": variant,
+        "clip": clip,
+        "seed": seed,
+        "preset": "draft",
+        "settings": {"iterations": 1200, "max_gaussians": 3000},
+        "scores": scores,
+        "steps": 1200,
+        "dynamic": 3000,
+        "asset_mb": 4.0,
+        "cpu_seconds": 30.0,
+    }
+
+
+ROWS = [row("B", 0, 21.0), row("A", 0, 20.0), row("A", 1, 22.0), row("B", 1, 24.0)]
+
+
+def test_differences_are_taken_fit_by_fit_and_spread_over_seeds(modules) -> None:
+    _, tables, _, _ = modules
+    (study,) = tables.studies([*ROWS, row("A", 2, 30.0)])  # B has no seed 2
+    lines = tables.table(study).splitlines()
+    assert lines[2].startswith("| A HexPlane, random start | 21.00 ± 1.41 | +0.00 ± 0.00 | 30.00")
+    assert lines[3].startswith("| B + points of the hull | 22.50 ± 2.12 | +1.50 ± 0.71 | 30.00")
+    assert "n/a" in lines[2]  # no still pixels, no flicker
+
+
+def test_a_page_gets_tables_and_plots_between_its_markers(modules, tmp_path) -> None:
+    results, page = tmp_path / "rows.jsonl", tmp_path / "page.md"
+    results.write_text("".join(json.dumps(one) + "\n" for one in ROWS))
+    page.write_text(
+        "before\n<!-- ablation-paper:begin -->\nold\n<!-- ablation-paper:end -->\nafter"
+    )
+    for _ in range(2):  # a second time changes nothing
+        modules[3].report(results, page, tmp_path / "plots")
+    text = page.read_text()
+    assert text.startswith("before\n") and text.endswith("\nafter") and "old" not in text
+    assert "**paper, 1,200 steps, up to 3,000 Gaussians** (fox-walk; 2 seeds)" in text
+    (plot,) = (tmp_path / "plots").iterdir()
+    assert f"(plots/{plot.name})" in text
+    assert plot.read_text().count("<svg") == 1
+
+
+def test_a_page_without_markers_is_left_alone(modules) -> None:
+    with pytest.raises(SystemExit, match="no place for ablation-paper"):
+        modules[3].fill("nothing here", "ablation-paper", "table")
+
+
+def test_a_finished_fit_is_known_by_its_settings(modules) -> None:
+    ablation = modules[0]
+    job = ablation.Job("paper", "A", "paper/fox-walk", 0, "draft", ROWS[0]["settings"])
+    assert [job.same_as(one) for one in ROWS] == [False, True, False, False]
+    assert not job.same_as(ROWS[1] | {"settings": {"iterations": 9}})
