@@ -39,7 +39,8 @@ class TSSF(nn.Module):
             )
         self.fuse = fuse
         self.sharpness = sharpness
-        self.score = nn.Linear(channels, 1) if fuse == "ga" else None
+        # A bias would be the same for all views, and softmax does not see it.
+        self.score = nn.Linear(channels, 1, bias=False) if fuse == "ga" else None
         self.join = nn.Linear(2 * channels, channels) if fuse == "da" else None
 
     def forward(self, point_features: Tensor, visible: Tensor) -> tuple[Tensor, Tensor]:

@@ -16,6 +16,9 @@ from ds4d_engine.sampling import TokenSampler
 from ds4d_engine.seam.errors import ConfigError, EngineError
 from ds4d_engine.tssf import TSSF, Fuse
 
+LEAST_DEVIATION = 0.01
+"""Of the mean deviation of channels: what changes less is noise."""
+
 
 class PaperMotion(Motion):
     """The network of DS4D: HexPlane plus TSSF of DSFD features -> deformation MLP.
@@ -68,7 +71,7 @@ class PaperMotion(Motion):
         if decoupled:
             tokens = decouple(tokens, clip.middle, reference).features
         # Not saved with the module: they come from the images.
-        self.register_buffer("tokens", tokens, persistent=False)
+        self.register_buffer("tokens", of_unit_size(tokens), persistent=False)
         self.project = nn.Linear(tokens.shape[2], point_channels)
         self.fusion = TSSF(point_channels, fuse)
         self.field = DeformationField(point_channels, **sizes_for(clip, sizes))
@@ -118,6 +121,17 @@ class PaperMotion(Motion):
     def regularisation(self, splats: Mapping[str, Tensor], fade: float = 1.0) -> Tensor:
         """Penalise rough planes."""
         return self.penalty.of(self.field.planes)
+
+
+def of_unit_size(tokens: Tensor) -> Tensor:
+    """Divide each channel of [T, P, C] by its deviation over the clip.
+
+    Tokens have a length of about 1, so their channels are small beside the planes' and sines that
+    they join, and what DSFD calls dynamic is smaller still: a network would notice it last.
+    A channel that hardly changes stays small.
+    """
+    deviation = tokens.flatten(0, 1).std(0, correction=0)
+    return tokens / deviation.clamp_min(LEAST_DEVIATION * deviation.mean()).clamp_min(1e-12)
 
 
 def bracket(times: tuple[float, ...], time: float) -> tuple[int, int, float]:

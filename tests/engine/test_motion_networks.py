@@ -13,7 +13,7 @@ from ds4d_engine.features import ClipFeatures, TokenGrids
 from ds4d_engine.motion import Clip, Motion, build_motion
 from ds4d_engine.motion.hexplane import HexPlane, PlanePenalty, encode
 from ds4d_engine.motion.networks import NETWORKS
-from ds4d_engine.motion.paper import PaperMotion, bracket
+from ds4d_engine.motion.paper import PaperMotion, bracket, of_unit_size
 from ds4d_engine.seam.cameras import Camera
 from ds4d_engine.seam.errors import ConfigError, EngineError
 
@@ -205,6 +205,12 @@ def test_every_fusion_changes_with_the_images(fuse: str, decoupled: bool) -> Non
     before = model(splats(), 0.25).d_means
     model.tokens[1] += 1
     assert not torch.allclose(before, model(splats(), 0.25).d_means)
+
+
+def test_channels_enter_the_network_alike_whatever_their_size() -> None:
+    tokens = torch.randn(FRAMES, 50, 3) * torch.tensor([1.0, 1e-2, 0.0])
+    scaled = of_unit_size(tokens).flatten(0, 1)
+    torch.testing.assert_close(scaled.std(0, correction=0), torch.tensor([1.0, 1.0, 0.0]))
 
 
 def test_unseen_gaussians_move_by_place_and_time_alone() -> None:
