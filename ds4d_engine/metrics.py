@@ -59,16 +59,26 @@ def ssim(image: FloatImage, reference: FloatImage) -> float:
 
     NaN for images smaller than the window, where the measure is not defined.
     """
+    return ssim_map(image, reference)[0]
+
+
+def ssim_map(image: FloatImage, reference: FloatImage) -> tuple[float, FloatImage]:
+    """Return `ssim` and the similarity about every pixel [H,W], the mean of its channels.
+
+    `ssim` is the mean of the map without a border of five pixels, where windows reach outside.
+    """
     if min(image.shape[:2]) < 11:
-        return float("nan")
+        return float("nan"), np.full(image.shape[:2], np.nan, np.float32)
     # Where transformers is installed torchmetrics imports it, which a fit should not wait for.
     from torchmetrics.functional.image import structural_similarity_index_measure
 
     def batch(pixels: FloatImage) -> torch.Tensor:
         return torch.from_numpy(np.ascontiguousarray(pixels, np.float32)).permute(2, 0, 1)[None]
 
-    value = structural_similarity_index_measure(batch(image), batch(reference), data_range=1.0)
-    return float(value)  # type: ignore[arg-type]
+    value, full = structural_similarity_index_measure(
+        batch(image), batch(reference), data_range=1.0, return_full_image=True
+    )
+    return float(value), full[0].mean(dim=0).numpy()
 
 
 def flip(image: FloatImage, reference: FloatImage) -> float:
@@ -96,15 +106,21 @@ def mask_iou(alphas: FloatImage, reference: FloatImage) -> float:
 
 
 def temporal_error(
-    images: tuple[FloatImage, FloatImage], references: tuple[FloatImage, FloatImage]
+    images: tuple[FloatImage, FloatImage],
+    references: tuple[FloatImage, FloatImage],
+    mask: Mask | None = None,
 ) -> float:
     """Return how wrongly two consecutive pictures change: mean absolute error of the change.
 
     Unlike PSNR it forgives what is wrong but steady, and punishes what flickers or does not move.
+    Over `mask` [H,W] pixels only when it is given; NaN where it holds none.
     """
     change = np.asarray(images[1], np.float64) - images[0]
     expected = np.asarray(references[1], np.float64) - references[0]
-    return float(np.abs(change - expected).mean())
+    wrong = np.abs(change - expected)
+    if mask is not None:
+        wrong = wrong[mask]
+    return float(wrong.mean()) if wrong.size else float("nan")
 
 
 def composite_source(rgba: npt.NDArray[np.uint8], background: float, blend: str) -> FloatImage:

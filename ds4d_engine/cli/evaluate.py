@@ -8,6 +8,7 @@ import math
 import sys
 from collections.abc import Sequence
 from dataclasses import replace
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from ..seam.asset import Asset, read_asset
@@ -21,7 +22,7 @@ from .sources import add_source_options, read_source
 
 if TYPE_CHECKING:
     from ..data import Dataset
-    from ..evaluate import Evaluation, GroupScore
+    from ..scores import Evaluation, GroupScore
 
 _CAMERAS_SHOWN = 40  # a camera that moves counts as one for every frame
 
@@ -37,6 +38,16 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--json", metavar="FILE", help='write every number as JSON; "-" prints it, without a table'
     )
+    parser.add_argument(
+        "--tracks", type=Path, metavar="FILE", help="true surface (.npz): measure the motion too"
+    )
+    parser.add_argument("--flip", action="store_true", help="measure FLIP too; twice as long")
+    parser.add_argument(
+        "--lpips", type=Path, metavar="FILE", help="measure LPIPS, with weights as docs/priors.md"
+    )
+    parser.add_argument(
+        "--clip-model", type=Path, metavar="FOLDER", help="measure likeness with this CLIP model"
+    )
     add_backend(parser)
     add_progress(parser)
     add_source_options(parser)
@@ -47,8 +58,12 @@ def run(arguments: argparse.Namespace) -> int:
 
     from ..console import progress_listener
     from ..evaluate import evaluate
+    from ..motion_error import read_tracks
+    from ..perceptual import Perceptual
 
     use_threads(arguments)
+    perceptual = Perceptual(flip=arguments.flip, lpips=arguments.lpips, clip=arguments.clip_model)
+    tracks = read_tracks(arguments.tracks) if arguments.tracks else None
     with progress_listener(arguments.progress) as listener:
         size = asset.cameras[0].width if asset.cameras else None
         dataset = read_source(arguments, listener, size=size)
@@ -56,7 +71,13 @@ def run(arguments: argparse.Namespace) -> int:
         for note in mismatches(asset, dataset):
             print(f"ds4d: note: {note}", file=sys.stderr)
         evaluation = evaluate(
-            asset, dataset, split=arguments.split, backend=arguments.backend, listener=listener
+            asset,
+            dataset,
+            split=arguments.split,
+            backend=arguments.backend,
+            perceptual=perceptual,
+            tracks=tracks,
+            listener=listener,
         )
     if arguments.json is not None:
         write_json(arguments.json, evaluation.to_json())
@@ -91,9 +112,8 @@ def mismatches(asset: Asset, dataset: Dataset) -> list[str]:
 def table(evaluation: Evaluation) -> str:
     """Return an evaluation as text: per frame, per camera (if not too many), and the summary."""
     cameras = evaluation.by_camera if len(evaluation.cameras) <= _CAMERAS_SHOWN else []
-    header = f"{'':<14}{'white':>9}{'black':>9}{'moving':>9}{'SSIM':>9}"
+    header = f"{'':<14}{'white':>9}{'black':>9}{'moving':>9}{'SSIM':>9}{'moving':>9}"
     total = evaluation.summary
-    flicker = evaluation.flicker
     return "\n".join(
         [
             f"PSNR in dB from the pooled MSE of {int(total['images'])} pictures of the "
@@ -102,22 +122,53 @@ def table(evaluation: Evaluation) -> str:
             *_rows("frame", evaluation.frames),
             *_rows("", cameras),
             f"{'all':<14}{_cell(total['psnr_white'])}{_cell(total['psnr_black'])}"
-            f"{_cell(total['psnr_moving'])}{_cell(total['ssim_white'], 4)}",
+            f"{_cell(total['psnr_moving'])}{_cell(total['ssim_white'], 4)}"
+            f"{_cell(total['ssim_moving'], 4)}",
             f"{'mean of PSNRs':<14}{_cell(total['psnr_white_mean_of_images'])}"
-            f"{_cell(total['psnr_black_mean_of_images'])}",
-            f"Flicker where the source is still, in 1/255: "
-            f"{_number(flicker.mean, 3)} mean, {_number(flicker.p99, 3)} 99th percentile; "
-            f"on the object {_number(flicker.object_mean, 3)}, {_number(flicker.object_p99, 3)}",
+            f"{_cell(total['psnr_black_mean_of_images'])}"
+            f"{_cell(total['psnr_moving_mean_of_images'])}",
+            *_over_time(evaluation),
+            f"Likeness on white: FLIP {_number(total['flip_white'], 4)}, "
+            f"LPIPS {_number(total['lpips_white'], 4)}, "
+            f"CLIP similarity {_number(total['clip_white'], 4)}, FVD n/a",
+            *_motion(evaluation),
             f"Gaussians: {evaluation.static_gaussians:,} static, "
             f"{evaluation.dynamic_gaussians:,} dynamic",
         ]
     )
 
 
+def _over_time(evaluation: Evaluation) -> list[str]:
+    total, flicker = evaluation.summary, evaluation.flicker
+    return [
+        f"Error of the change from frame to frame, in 1/255: "
+        f"{_number(total['temporal_error'], 3)}; "
+        f"at moving pixels {_number(total['temporal_error_moving'], 3)}",
+        f"Flicker where the source is still, in 1/255: "
+        f"{_number(flicker.mean, 3)} mean, {_number(flicker.p99, 3)} 99th percentile; "
+        f"on the object {_number(flicker.object_mean, 3)}, {_number(flicker.object_p99, 3)}",
+    ]
+
+
+def _motion(evaluation: Evaluation) -> list[str]:
+    motion = evaluation.motion
+    if motion is None:
+        return ["Motion against the true surface: n/a"]
+    return [
+        f"Motion against the true surface, in % of the size: {_number(motion.median, 2)} median, "
+        f"{_number(motion.p90, 2)} 90th percentile of {motion.gaussians:,} Gaussians; "
+        f"{_number(motion.moving_median, 2)} where it moves "
+        f"({_number(motion.if_still, 2)} if they stood still)",
+        f"Dynamic score, moving against still surface: AUC {_number(motion.score_auc, 3)} "
+        f"({motion.moving_gaussians:,} and {motion.still_gaussians:,} Gaussians)",
+    ]
+
+
 def _rows(kind: str, scores: Sequence[GroupScore]) -> list[str]:
     return [
         f"{f'{kind} {score.name}'.strip()[:13]:<14}{_cell(score.psnr_white)}"
         f"{_cell(score.psnr_black)}{_cell(score.psnr_moving)}{_cell(score.ssim_white, 4)}"
+        f"{_cell(score.ssim_moving, 4)}"
         for score in scores
     ]
 

@@ -10,8 +10,6 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -21,6 +19,7 @@ from torch import Tensor
 
 from ..seam.errors import ConfigError
 from ..weights import Model
+from .pretrained import load_pretrained
 
 PATCH = 14
 MEAN, DEVIATION = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)  # ImageNet's, as trained on
@@ -168,37 +167,5 @@ def load_network(folder: Path, config: dict[str, Any]) -> torch.nn.Module:
         ) from None
     registers = config["model_type"] == "dinov2_with_registers"
     kind: Any = Dinov2WithRegistersModel if registers else Dinov2Model
-    try:
-        with _without_progress_bars():
-            network, report = kind.from_pretrained(
-                folder, local_files_only=True, use_safetensors=True, output_loading_info=True
-            )
-    # A damaged file fails in one of several libraries, each with errors of its own.
-    except Exception as error:
-        reason = " ".join(str(error).split()).rstrip(".")[:200]
-        raise ConfigError(
-            f"The DINOv2 weights in {folder} cannot be loaded ({reason}); download them again."
-        ) from error
     # Only training uses the mask token.
-    missing = sorted(key for key in report["missing_keys"] if not key.endswith("mask_token"))
-    if missing:
-        raise ConfigError(
-            f"The weights in {folder} lack {len(missing)} tensors of DINOv2, {missing[0]} among "
-            "them; download them again."
-        )
-    ready: torch.nn.Module = network.float().eval().requires_grad_(False)
-    return ready
-
-
-@contextmanager
-def _without_progress_bars() -> Iterator[None]:
-    """Keep transformers from drawing into the engine's own progress."""
-    from transformers.utils import logging
-
-    shown = logging.is_progress_bar_enabled()
-    logging.disable_progress_bar()
-    try:
-        yield
-    finally:
-        if shown:
-            logging.enable_progress_bar()
+    return load_pretrained(kind, folder, "DINOv2", unneeded=("mask_token",))
