@@ -56,16 +56,18 @@ def run(job: Job) -> dict[str, Any]:
     from ds4d_engine.data import load_dataset
     from ds4d_engine.evaluate import evaluate, finite
     from ds4d_engine.fit import FitConfig, fit
+    from ds4d_engine.motion_error import read_tracks
     from ds4d_engine.seam.asset import read_asset
 
     dataset = load_dataset(CACHE / job.clip)
+    tracks = read_tracks(CACHE / job.clip / "tracks.npz")
     config = FitConfig.preset_named(job.preset).replace(seed=job.seed, **job.settings)
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder) / "fit.ds4d"
         cpu, wall = time.process_time(), time.monotonic()
         result = fit(dataset, config, path)
         cpu, wall = time.process_time() - cpu, time.monotonic() - wall
-        scores = evaluate(read_asset(path), dataset).summary
+        scores = evaluate(read_asset(path), dataset, tracks=tracks).summary
         size = path.stat().st_size
     measured = {
         "cpu_seconds": round(cpu, 1),

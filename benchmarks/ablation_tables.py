@@ -16,6 +16,7 @@ COLUMNS: tuple[tuple[str, str, Callable[[Row], float | None]], ...] = (
     ("white dB", ".2f", lambda row: row["scores"]["psnr_white"]),
     ("SSIM", ".4f", lambda row: row["scores"]["ssim_white"]),
     ("flicker /255", ".3f", lambda row: row["scores"]["flicker_mean"]),
+    ("motion error, % of size", ".2f", lambda row: row["scores"].get("motion_error_moving")),
     ("moving Gaussians", ",.0f", lambda row: row["dynamic"]),
     ("MB", ".2f", lambda row: row["asset_mb"]),
     ("steps", ",.0f", lambda row: row["steps"]),
