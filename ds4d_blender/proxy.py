@@ -33,8 +33,10 @@ def add_proxy(target: bpy.types.Object, role: Role = "MESH") -> bpy.types.Object
     """Add a mesh object that follows the splats of `target` and plays a role; return it.
 
     It is a child of `target`; an asset has one for each role. SHADOW casts the shadows that the
-    quads, which face the camera, would cast wrongly: the quads stop casting any.
+    quads, which face the camera, would cast wrongly: the quads stop casting any. What follows no
+    driver, such as an object in an input, is brought up to date for all roles.
     """
+    splats = points_of(target)
     for child in target.children:
         if child.get(ROLE_KEY) == role:
             return child
@@ -46,7 +48,7 @@ def add_proxy(target: bpy.types.Object, role: Role = "MESH") -> bpy.types.Object
     proxy.parent = target
     modifier = proxy.modifiers.new(MODIFIER_NAME, "NODES")
     modifier.node_group = shared_group(GROUP_NAME, GROUP_VERSION, _build)
-    set_input(modifier, "Splats", points_of(target))
+    set_input(modifier, "Splats", splats)
     if role == "SHADOW":
         _cast_shadows(target, proxy)
     elif role == "HOLDOUT":

@@ -9,6 +9,8 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
+import bpy
+
 from ..density_order import GROWTH
 from ..nodes import Field, Tree, shared_group
 from .color import declare_tint
@@ -39,6 +41,22 @@ def apply(tree: Tree, geometry: Field) -> Field:
     # The menu has its items only once it is linked.
     tree.group.interface.items_tree["Show"].default_value = SHOWN[0]
     return selected
+
+
+def crop_group() -> bpy.types.GeometryNodeTree:
+    """Return the group, for a modifier, that hides what crop and masks hide and nothing else."""
+    return shared_group("DS4D Crop and Masks", GROUP_VERSION, _build_crop)
+
+
+def _build_crop(tree: Tree) -> None:
+    tree.declare("Geometry", "Geometry", output=True)
+    tree.declare("Geometry", "Geometry")
+    _declare_crop(tree)
+    _declare_masks(tree)
+    group = shared_group(GROUP_NAME, GROUP_VERSION, _build, modifier=False)
+    inputs = {name: tree.read(name) for name in ("Geometry", *_CROP, *_MASKS)}
+    tree.node("NodeGroupOutput", {"Geometry": tree.call(group, inputs)})
+    tree.group.interface.items_tree["Show"].default_value = SHOWN[0]
 
 
 def _declare_top(tree: Tree) -> None:

@@ -9,9 +9,10 @@ import bpy
 import numpy as np
 import pytest
 
+from ds4d_blender.drawing.selection import SHOWN
 from ds4d_blender.importer import import_asset, refill
 from ds4d_blender.mirrored import mirror_of
-from ds4d_blender.nodes import set_input
+from ds4d_blender.nodes import set_input, set_menu
 from ds4d_blender.player import set_playback
 from ds4d_blender.point_cloud import attribute_values
 from ds4d_blender.proxy import add_proxy
@@ -82,6 +83,26 @@ def test_a_proxy_follows_an_asset_that_is_read_again(
     refill(splats, tmp_path / "next.ds4d")
     assert len(mirrored(splats)) == 80
     assert np.array_equal(mirrored(splats), played(splats)["position"])
+
+
+def test_a_proxy_is_made_of_what_crop_and_masks_leave(splats: bpy.types.Object) -> None:
+    box = bpy.data.objects.new("Box", None)
+    box.location = (1.0, 0.0, 0.0)
+    bpy.context.scene.collection.objects.link(box)
+    proxy = add_proxy(splats)
+    drawing = splats.modifiers["DS4D Draw"]
+    whole = vertices(proxy)
+    set_input(drawing, "Crop Box", box)
+    assert add_proxy(splats) is proxy  # the box follows no driver
+    assert whole[:, 0].min() < -1.0 and vertices(proxy)[:, 0].min() > -0.3
+    set_input(drawing, "Crop Outside", True)
+    assert vertices(proxy)[:, 0].min() < -1.0
+    set_input(drawing, "Crop Box", None)
+    add_proxy(splats)
+    assert np.array_equal(vertices(proxy), whole)
+    set_menu(drawing, "Show", "Observed", SHOWN)
+    set_input(drawing, "Observed From", 1.1)
+    assert len(vertices(proxy)) == 0
 
 
 def test_each_role_is_given_once_and_does_what_it_says(splats: bpy.types.Object) -> None:
