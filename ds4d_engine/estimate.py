@@ -29,6 +29,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from .data import Dataset
+from .data.frames import SHARE
 from .fit.config import FitConfig
 from .fit.rehearsal import Rehearsal, rehearse
 
@@ -45,8 +46,6 @@ STRAY_FRAMES = 16
 REVEAL_STEPS = 7
 BAKED_COPIES = 4.25
 """Of an asset, that lie in memory while it is baked and written."""
-TARGET_BYTES = 4 << 30
-"""Targets that a fit keeps, at most; see `fit.scene.TargetCache`."""
 ADAM_COPIES = 2
 """A trained value lies in memory beside the checkpoint's three: its gradient, and a temporary."""
 LIBRARY_BYTES = 500_000_000
@@ -170,12 +169,14 @@ def _memory_bytes(outlook: Outlook, config: FitConfig, costs: Rehearsal, last: i
     backgrounds = 2 if sample.has_alpha else 1
     looks = frames * len(sample.train) * backgrounds
     visited = 1 - math.exp(-config.iterations / looks)
-    targets = min(16 * trained * frames * backgrounds * visited, TARGET_BYTES)
+    budget = config.picture_memory << 20
+    targets = min(16 * trained * frames * backgrounds * visited, budget * (1 - SHARE))
     gaussians = (last - costs.gaussians) * costs.bytes_per_gaussian * (1 + ADAM_COPIES / 3)
     baked = BAKED_COPIES * 4 * costs.baked_floats * last * frames
     while_fitting = targets + gaussians + baked
     while_reading = outlook.read_bytes * frames
-    return round(_peak_bytes() + 4 * pixels + max(while_fitting, while_reading))
+    pictures = 0 if 4 * pixels > budget * SHARE else 4 * pixels  # kept in a file
+    return round(_peak_bytes() + pictures + max(while_fitting, while_reading))
 
 
 def _peak_bytes() -> int:

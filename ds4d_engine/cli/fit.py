@@ -164,7 +164,13 @@ def _fit(
     listening = nullcontext(control.listen) if control else progress_listener(arguments.progress)
     with listening as listener:
         size = CLIP_SIZES[arguments.preset]
-        dataset = read_source(arguments, listener, holdout=arguments.holdout, size=size)
+        dataset = read_source(
+            arguments,
+            listener,
+            holdout=arguments.holdout,
+            size=size,
+            picture_memory=config.picture_memory << 20,
+        )
         previewer = Previewer(dataset, output, seconds, say) if seconds else None
         # Until here there is nothing to keep, so Ctrl-C aborts.
         with stop_on_signal(control) if control else stop_on_signal() as should_stop:

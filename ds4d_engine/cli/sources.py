@@ -44,16 +44,18 @@ def read_source(
     *,
     holdout: Sequence[str] = (),
     size: int | None = None,
+    picture_memory: int | None = None,
 ) -> Dataset:
     """Read `arguments.dataset`: a dataset's folder, or a clip together with the views asked for.
 
-    `size` is the side of a clip's square pictures where --size was not given.
+    `size` is the side of a clip's square pictures where --size was not given; `picture_memory` is
+    the main memory in bytes that a dataset's pictures share with what is made of them.
 
     Raises:
         DS4DError: it cannot be read, or an option does not fit what it is.
     """
     if not names_clip(arguments.dataset):
-        return _read_dataset(arguments, listener, holdout)
+        return _read_dataset(arguments, listener, holdout, picture_memory)
     from ..clip import load_clip
     from ..views.provider import build_provider
 
@@ -74,7 +76,10 @@ def read_source(
 
 
 def _read_dataset(
-    arguments: argparse.Namespace, listener: Listener, holdout: Sequence[str]
+    arguments: argparse.Namespace,
+    listener: Listener,
+    holdout: Sequence[str],
+    picture_memory: int | None,
 ) -> Dataset:
     from ..data import load_dataset
 
@@ -85,4 +90,10 @@ def _read_dataset(
             "cameras; leave it out."
         )
     options = dataset_options(arguments)
-    return load_dataset(arguments.dataset, holdout=holdout, listener=listener, **options)
+    return load_dataset(
+        arguments.dataset,
+        holdout=holdout,
+        picture_memory=picture_memory,
+        listener=listener,
+        **options,
+    )

@@ -51,10 +51,10 @@ def scene_bounds(dataset: Dataset) -> tuple[NDArray[np.float64], float]:
 
 def _opaque_box(dataset: Dataset, view: int) -> NDArray[np.float64] | None:
     """The pixel box [[left, top], [right, bottom]] of all that is ever opaque, or None."""
-    alpha = dataset.images[view][..., 3]
-    ever = np.zeros(alpha.shape[1:], bool)
+    pictures = dataset.images[view]
+    ever = np.zeros(pictures.shape[1:3], bool)
     for t in np.flatnonzero(dataset.present[:, view]):
-        ever |= alpha[t] >= OPAQUE_FROM
+        ever |= pictures[t][..., 3] >= OPAQUE_FROM
     rows, columns = np.flatnonzero(ever.any(1)), np.flatnonzero(ever.any(0))
     if not len(rows):
         return None

@@ -35,25 +35,29 @@ def load_dataset(
     end: int | None = None,
     stride: int = 1,
     max_side: int | None = None,
+    picture_memory: int | None = None,
     listener: Listener = silent,
 ) -> Dataset:
     """Load a dataset folder (docs/datasets.md): transforms files, or cameras.json with videos.
 
     ``holdout`` names cameras to keep for evaluation, besides the dataset's own test cameras;
     ``masks`` is a folder of masks for videos; frames [start, end) are taken in steps of ``stride``;
-    ``max_side`` scales pictures down. ``path`` may also be the JSON file inside the folder.
+    ``max_side`` scales pictures down. ``picture_memory`` is the main memory in bytes for pictures
+    and what is made of them: where they would take more than half of it, they are kept in a file,
+    read by frame; None keeps them in main memory. ``path`` may also be the JSON file inside
+    the folder.
     Raises DatasetError, one sentence that names the file.
     """
     folder = _dataset_folder(path)
     selection = Selection(start, end, stride, max_side)
     if (folder / CAMERAS_FILE).is_file():
         mask_folder = None if masks is None else Path(masks)
-        return load_videos(folder, holdout, mask_folder, selection, listener)
+        return load_videos(folder, holdout, mask_folder, selection, picture_memory, listener)
     if masks is not None:
         raise DatasetError(
             f"{folder} takes its masks from the pictures' alpha; a masks folder is for videos."
         )
-    return load_transforms(folder, holdout, selection, listener)
+    return load_transforms(folder, holdout, selection, picture_memory, listener)
 
 
 def _dataset_folder(path: str | os.PathLike[str]) -> Path:

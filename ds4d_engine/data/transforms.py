@@ -20,6 +20,7 @@ from ..seam.errors import DatasetError, DS4DError
 from ..seam.events import Listener, Stage
 from .dataset import Dataset, Pixels, Selection, hold_out, unit_times
 from .documents import Record, read_json
+from .frames import empty_pictures
 from .images import read_rgba, scale_down
 from .poses import viewmat_from_opengl
 
@@ -50,7 +51,11 @@ class Rig:
 
 
 def load_transforms(
-    folder: Path, holdout: Sequence[str], selection: Selection, listener: Listener
+    folder: Path,
+    holdout: Sequence[str],
+    selection: Selection,
+    picture_memory: int | None,
+    listener: Listener,
 ) -> Dataset:
     """Load a folder of transforms files; raise DatasetError naming the file that is wrong."""
     rig = _rig(folder)
@@ -59,7 +64,11 @@ def load_transforms(
     chosen = selection.frames(len(moments), folder.name)
     index = {moments[i]: t for t, i in enumerate(chosen)}
     shots = [shot for shot in rig.shots if shot.time in index]
-    images, present, has_alpha = _read_shots(cameras, shots, index, selection, listener)
+    sizes = [selection.size(camera.width, camera.height) for camera in cameras]
+    needed = sum(4 * math.prod(sizes[shot.camera]) for shot in shots)
+    shapes = [(len(index), h, w, 4) for w, h in sizes]
+    images = empty_pictures(shapes, needed, picture_memory)
+    present, has_alpha = _read_shots(cameras, shots, index, images, listener)
     return Dataset(
         name=folder.name,
         cameras=tuple(selection.scale_camera(camera) for camera in cameras),
@@ -207,13 +216,14 @@ def _read_shots(
     cameras: Sequence[Camera],
     shots: Sequence[Shot],
     index: dict[float, int],
-    selection: Selection,
+    images: Sequence[Pixels],
     listener: Listener,
-) -> tuple[list[Pixels], NDArray[np.bool_], bool]:
-    sizes = [selection.size(camera.width, camera.height) for camera in cameras]
-    # Zeros are given by the system on first touch, so frames that no camera took cost nothing:
-    # a moving camera is hundreds of cameras of one frame each.
-    images = [np.zeros((len(index), h, w, 4), np.uint8) for w, h in sizes]
+) -> tuple[NDArray[np.bool_], bool]:
+    """Read shots into `images`; return which were there, and whether any is not opaque.
+
+    Frames that no camera took are never touched and cost nothing: a moving camera is hundreds of
+    cameras of one frame each.
+    """
     present = np.zeros((len(index), len(cameras)), bool)
     stage = Stage(listener, "read pictures", len(shots))
     with_alpha: dict[bool, Path] = {}
@@ -234,7 +244,8 @@ def _read_shots(
             )
         has_alpha = has_alpha or bool(pixels[..., 3].min() < 255)
         t = index[shot.time]
-        images[shot.camera][t] = scale_down(pixels, *sizes[shot.camera])
+        height, width = images[shot.camera].shape[1:3]
+        images[shot.camera][t] = scale_down(pixels, width, height)
         present[t, shot.camera] = True
         stage.update(done)
-    return images, present, has_alpha
+    return present, has_alpha

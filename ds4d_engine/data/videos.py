@@ -6,6 +6,7 @@ The format is described field by field in docs/datasets.md.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import partial
@@ -19,6 +20,7 @@ from ..seam.errors import DatasetError, DS4DError
 from ..seam.events import Listener, Stage
 from .dataset import Dataset, Pixels, Selection, hold_out
 from .documents import Record, read_json
+from .frames import empty_pictures
 from .images import scale_down
 from .lens import Lens
 from .poses import viewmat_from_rotation
@@ -48,6 +50,7 @@ def load_videos(
     holdout: Sequence[str],
     masks: Path | None,
     selection: Selection,
+    picture_memory: int | None,
     listener: Listener,
 ) -> Dataset:
     """Load a folder with a cameras.json; raise DatasetError naming the file that is wrong.
@@ -68,10 +71,11 @@ def load_videos(
     cameras = hold_out([source.camera for source in sources], holdout, folder.name)
     wanted = selection.frames(sources[0].probe.frames, folder.name)
     stage = Stage(listener, "read videos", len(sources) * len(wanted))
-    images: list[Pixels] = []
-    for v, source in enumerate(sources):
-        report = partial(_report, stage, v * len(wanted))
-        images.append(_read(source, wanted, selection, report))
+    sizes = [selection.size(source.lens.width, source.lens.height) for source in sources]
+    shapes = [(len(wanted), height, width, 4) for width, height in sizes]
+    images = empty_pictures(shapes, sum(math.prod(shape) for shape in shapes), picture_memory)
+    for v, (source, frames) in enumerate(zip(sources, images, strict=True)):
+        _read(source, wanted, frames, partial(_report, stage, v * len(wanted)))
     return Dataset(
         name=folder.name,
         cameras=tuple(selection.scale_camera(camera) for camera in cameras),
@@ -157,12 +161,9 @@ def _report(stage: Stage, before: int, done: int) -> None:
     stage.update(before + done)
 
 
-def _read(
-    source: Source, wanted: range, selection: Selection, report: Callable[[int], None]
-) -> Pixels:
+def _read(source: Source, wanted: range, images: Pixels, report: Callable[[int], None]) -> None:
     lens, probe = source.lens, source.probe
-    width, height = selection.size(lens.width, lens.height)
-    images = np.empty((len(wanted), height, width, 4), np.uint8)
+    height, width = images.shape[1:3]
     masks = source.masks.frames(wanted) if source.masks else None
     # Scaled one by one as they are read: a long 4K take never lies in memory whole.
     for t, frame in enumerate(video_frames(probe.path, wanted)):
@@ -179,4 +180,3 @@ def _read(
             rgba[..., 3] = lens.undistort(mask)
         images[t] = scale_down(rgba, width, height)
         report(t + 1)
-    return images

@@ -31,7 +31,8 @@ from .views import GeneratedViews
 
 FORMAT_NAME = "ds4d-checkpoint"
 FORMAT_VERSION = "1"
-IRRELEVANT = ("checkpoint_seconds", "threads")  # settings that may differ when resuming
+# settings that may differ when resuming
+IRRELEVANT = ("checkpoint_seconds", "picture_memory", "threads")
 
 
 @dataclasses.dataclass(eq=False)

@@ -47,6 +47,11 @@ class FitConfig:
         False, "look more often at frames that the fit shows worse, once the window spans the clip"
     )
     checkpoint_seconds: float = _setting(60.0, "time between checkpoints; 0 writes only the last")
+    picture_memory: int = _setting(
+        4096,
+        "main memory, in MiB, for pictures and what is made of them: beyond half of it pictures "
+        "are kept in a file",
+    )
 
     # Gaussians
     init: str = _setting("auto", "auto, hull, random, or a .ply/.obj/.glb file to start from")

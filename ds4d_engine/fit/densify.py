@@ -43,9 +43,10 @@ class Densifier:
             return
         gradient = render.means2d.grad
         assert gradient is not None
-        size = gradient.new_tensor([view.width, view.height])
+        # no tensor of the size: copied to a device at every step, it would make the host wait
+        scaled = torch.stack([gradient[:, 0] * view.width, gradient[:, 1] * view.height], 1) / 2
         seen = (render.radii > 0).all(-1)
-        length = (gradient * size / 2).norm(dim=-1) * seen
+        length = scaled.norm(dim=-1) * seen
         if self.state["grad2d"] is None:
             self.state["grad2d"] = torch.zeros_like(length)
             self.state["count"] = torch.zeros_like(length)

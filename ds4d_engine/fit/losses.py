@@ -22,7 +22,7 @@ class StepLoss(NamedTuple):
     """The loss of one step."""
 
     total: Tensor  # scalar, with a gradient
-    photometric: float
+    photometric: Tensor  # scalar, without one
     render: Render  # whose `means2d` keeps its gradient
     target: Tensor  # [H, W, 3] encoded, over the look's background
 
@@ -34,7 +34,7 @@ class Losses:
         self, scene: Scene, state: FitState, config: FitConfig, guidance: Guidance
     ) -> None:
         self.scene, self.state, self.config, self.guidance = scene, state, config, guidance
-        self._targets = TargetCache(scene)
+        self._targets = TargetCache(scene, config.picture_memory << 20)
 
     def of(self, look: Draw, window: Window, part: float) -> StepLoss:
         """Return the loss of a look at a part 0..1 of the fit."""
@@ -75,7 +75,7 @@ class Losses:
             loss = loss + state.motion.regularisation(parameters, config.prior_final**part)
             prior = views.prior(look.view)
             loss = loss if prior is None else loss + prior
-        return StepLoss(loss, float(photometric.detach()), render, target)
+        return StepLoss(loss, photometric.detach(), render, target)
 
 
 def _pulls(splats: Splats, config: FitConfig) -> Tensor:

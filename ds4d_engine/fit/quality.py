@@ -9,12 +9,15 @@ import torch
 from torch import Tensor
 
 from ..raster import Render
+from .readings import Readings
 from .splats import composite
 
 EVERY = 5
 """Steps from one comparison to the next: it costs about a fiftieth of a step."""
 MEMORY = 40
 """Comparisons that the running mean spans: the last two hundred steps weigh most."""
+TOGETHER = 5
+"""Comparisons that are fetched together from a device."""
 
 
 class Quality:
@@ -29,6 +32,7 @@ class Quality:
         self.blend = blend
         self.count = 0
         self.mean = math.nan
+        self._errors = Readings(self._take, TOGETHER)
 
     @property
     def psnr(self) -> float:
@@ -41,7 +45,9 @@ class Quality:
         if step % EVERY:
             return
         image = composite(render, background, self.blend)
-        error = float((image - target).square().mean())
+        self._errors.add(step, (image - target).square().mean())
+
+    def _take(self, step: int, error: float) -> None:
         self.count += 1
         weight = 1 / min(self.count, MEMORY)
         self.mean = error if self.count == 1 else self.mean + weight * (error - self.mean)

@@ -12,10 +12,14 @@ import torch
 from torch import Tensor
 
 from ..data import Dataset
+from ..data.frames import SHARE
 from ..photometric import decode_srgb, encode_srgb
 from ..seam.cameras import Camera
 from ..single.limb_paths import LimbPaths
 from ..single.turn import Turn
+
+DEVICE_SHARE = 0.5
+"""Part of a device's free memory that pictures and composites may take: Gaussians need the rest."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -70,6 +74,10 @@ class Scene:
     def target(self, frame: int, view: int, background: float) -> tuple[Tensor, Tensor]:
         """Return the encoded composite [H, W, 3] over a grey background, and alpha [H, W]."""
         picture = torch.from_numpy(self.pictures[view][frame]).to(self.device)
+        return self.composite(picture, background)
+
+    def composite(self, picture: Tensor, background: float) -> tuple[Tensor, Tensor]:
+        """Return what `target` does of a picture uint8 [H, W, 4] on the scene's device."""
         picture = picture.float().div_(255)
         colors, alphas = picture[..., :3], picture[..., 3]
         if not self.has_alpha:
@@ -129,21 +137,47 @@ def build_scene(
 
 
 class TargetCache:
-    """Composites computed once and kept while they fit into `budget_bytes`."""
+    """Composites computed once and kept while they fit into a budget.
 
-    def __init__(self, scene: Scene, budget_bytes: int = 4 << 30) -> None:
+    On a device of its own memory the pictures lie there as well, if they fit: no step waits for
+    one to be copied.
+    """
+
+    def __init__(self, scene: Scene, picture_memory: int) -> None:
+        """Keep composites in `picture_memory` bytes of main memory, or in what a device has free.
+
+        A device is filled to no more than `DEVICE_SHARE` of what is free of it.
+        """
         self.scene = scene
-        self.left = budget_bytes
+        self.left = int(picture_memory * (1 - SHARE))
         self._kept: dict[tuple[int, int, float], tuple[Tensor, Tensor]] = {}
+        self._resident: tuple[Tensor, ...] = ()
+        if scene.device.type == "cuda":
+            self.left = int(torch.cuda.mem_get_info(scene.device)[0] * DEVICE_SHARE)
+            size = sum(pictures.nbytes for pictures in scene.pictures)
+            if size <= self.left:
+                self.left -= size
+                self._resident = tuple(_copied(p, scene.device) for p in scene.pictures)
 
     def target(self, frame: int, view: int, background: float) -> tuple[Tensor, Tensor]:
         """Return what `Scene.target` returns."""
         key = (frame, view, background if self.scene.has_alpha else 0.0)
         if key in self._kept:
             return self._kept[key]
-        made = self.scene.target(frame, view, background)
+        if self._resident:
+            made = self.scene.composite(self._resident[view][frame], background)
+        else:
+            made = self.scene.target(frame, view, background)
         size = sum(part.numel() * part.element_size() for part in made)
         if size <= self.left:
             self.left -= size
             self._kept[key] = made
         return made
+
+
+def _copied(pictures: np.ndarray, device: torch.device) -> Tensor:
+    """Copy pictures [T, H, W, 4] to a device frame by frame: they may lie in a file."""
+    copied = torch.empty(pictures.shape, dtype=torch.uint8, device=device)
+    for frame in range(len(pictures)):
+        copied[frame] = torch.from_numpy(pictures[frame])
+    return copied

@@ -50,6 +50,7 @@ from .model import (
 from .moment import Moment, Visitor
 from .observed import observed_gaussians
 from .quality import Quality
+from .readings import Readings
 from .reveal import Revealer
 from .scene import Scene
 from .schedule import Clock, Window, decay_learning_rates, draw, time_window
@@ -59,6 +60,7 @@ from .strays import without_strays
 from .views import GeneratedViews
 
 SETTLE_PARTS = (0.5, 0.75)  # parts of the fit at which small motions are taken away
+READ_TOGETHER = 25  # losses that are fetched together from a device
 
 
 @dataclass(frozen=True)
@@ -181,9 +183,14 @@ def optimise(losses: Losses, calls: Calls) -> bool:
     initial = [[group["lr"] for group in optimizer.param_groups] for optimizer in optimizers]
     motion, parameters = state.motion, state.parameters
     attention = state.attention if config.worst_frames else None
-    saved = time.monotonic()
+    readings = Readings(state.attention.note, READ_TOGETHER)
+    saved, stopped = time.monotonic(), False
 
-    while not clock.done:
+    def keep() -> None:
+        readings.fetch()
+        calls.keep()
+
+    while not (clock.done or stopped):
         part = clock.part
         decay_learning_rates(optimizers, initial, config, part)
         window = time_window(scene, config, part)
@@ -191,13 +198,13 @@ def optimise(losses: Losses, calls: Calls) -> bool:
         if window != state.window:
             motion.extend(parameters, scene.times[window.low], scene.times[window.high - 1])
             state.window = window
-        idle = calls.visit(Moment(losses, window, moving, quality.psnr, calls.keep))
+        idle = calls.visit(Moment(losses, window, moving, quality.psnr, keep))
         clock.leave_out(idle)
         stage.started += idle
         look = draw(state.rng, scene, window, moving, config, attention)
         loss = losses.of(look, window, part)
         loss.total.backward()
-        state.attention.note(look.frame, loss.photometric)
+        readings.add(look.frame, loss.photometric)
 
         state.densifier.observe(loss.render, scene.views[look.view])
         for optimizer in optimizers:
@@ -212,13 +219,13 @@ def optimise(losses: Losses, calls: Calls) -> bool:
         clock.step += 1
         state.step, state.elapsed = clock.step, clock.elapsed
         count = len(parameters["means"])
-        stage.update(clock.part, loss=loss.photometric, gaussians=count, psnr=quality.psnr)
+        stage.update(clock.part, loss=readings.last, gaussians=count, psnr=quality.psnr)
         if config.checkpoint_seconds and time.monotonic() - saved > config.checkpoint_seconds:
-            calls.keep()
+            keep()
             saved = time.monotonic()
-        if calls.should_stop():
-            return True
-    return False
+        stopped = calls.should_stop()
+    readings.fetch()
+    return stopped
 
 
 def _tend(

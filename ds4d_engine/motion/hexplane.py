@@ -16,6 +16,7 @@ from torch import Tensor, nn
 
 from ds4d_engine.motion import Clip, Deltas, Motion
 from ds4d_engine.seam.errors import ConfigError
+from ds4d_engine.sending import sent
 
 SPACE_PAIRS = ((0, 1), (0, 2), (1, 2))
 """Axes of the three planes of space."""
@@ -206,7 +207,7 @@ def encode(means: Tensor, time: float, frequencies: int) -> Tensor:
         angle = 2 * math.pi * harmonic * time
         clock += [math.sin(angle), math.cos(angle)]
     return torch.cat(
-        [means, angles.sin(), angles.cos(), means.new_tensor(clock).expand(len(means), -1)], 1
+        [means, angles.sin(), angles.cos(), sent(clock, means).expand(len(means), -1)], 1
     )
 
 

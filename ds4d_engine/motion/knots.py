@@ -17,6 +17,7 @@ from torch import Tensor
 
 from ..raster.jit import kernel
 from ..raster.threads import run_interleaved
+from ..sending import sent
 
 BETAS = (0.9, 0.999)
 EPSILON = 1e-15
@@ -41,8 +42,8 @@ class _Contract(torch.autograd.Function):
     def forward(ctx: Any, coefficients: Tensor, knots: np.ndarray, weights: np.ndarray) -> Tensor:
         ctx.coefficients, ctx.knots, ctx.weights = coefficients, knots, weights
         if coefficients.device.type != "cpu" or coefficients.dtype != torch.float32:
-            chosen = coefficients.detach()[:, torch.as_tensor(knots, device=coefficients.device)]
-            return torch.einsum("nkc,k->nc", chosen, chosen.new_tensor(weights))
+            chosen = coefficients.detach()[:, sent(knots, coefficients)]
+            return torch.einsum("nkc,k->nc", chosen, sent(weights, chosen))
         out = torch.empty(len(coefficients), coefficients.shape[2])
         planes, flat = _planes(knot_major(coefficients)), out.numpy().reshape(-1)
         blocks = -(-len(flat) // BLOCK)
@@ -129,13 +130,13 @@ def _move_on_device(
     rates: np.ndarray,
     corrections: np.ndarray,
 ) -> None:
-    index = torch.as_tensor(knots, device=parameter.device)
-    gradient = torch.einsum("enc,ek->nkc", gradients, gradients.new_tensor(weights))
+    index = sent(knots, parameter)
+    gradient = torch.einsum("enc,ek->nkc", gradients, sent(weights, gradients))
     first = state["exp_avg"][:, index].lerp_(gradient, 1 - BETAS[0])
     second = state["exp_avg_sq"][:, index].lerp_(gradient.square(), 1 - BETAS[1])
     state["exp_avg"][:, index], state["exp_avg_sq"][:, index] = first, second
-    scale = second.sqrt() * gradients.new_tensor(corrections)[:, None] + EPSILON
-    parameter[:, index] -= gradients.new_tensor(rates)[:, None] * first / scale
+    scale = second.sqrt() * sent(corrections, gradients)[:, None] + EPSILON
+    parameter[:, index] -= sent(rates, gradients)[:, None] * first / scale
 
 
 def knot_major(coefficients: Tensor) -> Tensor:

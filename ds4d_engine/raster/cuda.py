@@ -12,7 +12,7 @@ from typing import Any
 import torch
 
 from ds4d_engine.raster.conventions import FAR, LOW_PASS, NEAR
-from ds4d_engine.raster.scene import Render, Splats, View
+from ds4d_engine.raster.scene import DeviceView, Render, Splats
 from ds4d_engine.seam.errors import EngineError
 
 TILE = 16
@@ -46,7 +46,7 @@ def _reason(error: Exception) -> str:
     return lines[0][:200] if lines else type(error).__name__
 
 
-def rasterize(splats: Splats, view: View, *, depth: bool, absgrad: bool) -> Render:
+def rasterize(splats: Splats, view: DeviceView, *, depth: bool, absgrad: bool) -> Render:
     """Draw splats that lie on a CUDA device.
 
     Raises:
@@ -63,10 +63,9 @@ def rasterize(splats: Splats, view: View, *, depth: bool, absgrad: bool) -> Rend
         raise EngineError(f"gsplat failed ({_reason(error)}): {REMEDY}.") from error
 
 
-def _draw(gsplat: Any, splats: Splats, view: View, depth: bool, absgrad: bool) -> Render:
+def _draw(gsplat: Any, splats: Splats, view: DeviceView, depth: bool, absgrad: bool) -> Render:
     width, height = view.width, view.height
-    viewmats = torch.as_tensor(view.viewmat).to(splats.means)[None]  # [1,4,4]
-    Ks = torch.as_tensor(view.K).to(splats.means)[None]  # [1,3,3]
+    viewmats, Ks = view.viewmat[None], view.K[None]  # [1,4,4], [1,3,3]
     radii, means2d, depths, conics, _ = gsplat.fully_fused_projection(
         splats.means,
         None,

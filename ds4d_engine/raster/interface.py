@@ -12,7 +12,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from ds4d_engine.raster.scene import Render, Splats, View
+from ds4d_engine.raster.scene import DeviceView, Render, Splats, View
 from ds4d_engine.seam.errors import EngineError
 
 NAMES = ("auto", "cpu", "gsplat", "torch")
@@ -89,15 +89,17 @@ def rasterize(
     """
     splats = Splats(means, quats, scales, opacities, colors)
     _check(splats, width, height)
-    view = View(_camera_array(viewmat, 4), _camera_array(K, 3), int(width), int(height))
     name = choose_backend(means.device) if backend == "auto" else backend
-    if name == "cpu":
-        _check_for_cpu(splats)
-        return _load_cpu().rasterize(splats, view, depth=depth, absgrad=absgrad)
     if name == "gsplat":
         from ds4d_engine.raster import cuda
 
-        return cuda.rasterize(splats, view, depth=depth, absgrad=absgrad)
+        matrices = _camera_tensor(viewmat, 4, means), _camera_tensor(K, 3, means)
+        there = DeviceView(*matrices, int(width), int(height))
+        return cuda.rasterize(splats, there, depth=depth, absgrad=absgrad)
+    view = View(_camera_array(viewmat, 4), _camera_array(K, 3), int(width), int(height))
+    if name == "cpu":
+        _check_for_cpu(splats)
+        return _load_cpu().rasterize(splats, view, depth=depth, absgrad=absgrad)
     if name != "torch":
         raise EngineError(f'There is no back end "{backend}": choose one of {", ".join(NAMES)}.')
     if absgrad:
@@ -137,11 +139,21 @@ def _check_for_cpu(splats: Splats) -> None:
 
 
 def _camera_array(matrix: Tensor | np.ndarray, size: int) -> np.ndarray:
+    _check_camera(matrix, size)
     if isinstance(matrix, Tensor):
-        if matrix.requires_grad:
-            raise EngineError("Cameras get no gradient: detach viewmat and K.")
         matrix = matrix.cpu().numpy()
     array: np.ndarray[Any, Any] = np.ascontiguousarray(matrix, dtype=np.float64)
-    if array.shape != (size, size):
-        raise EngineError(f"A camera matrix is {list(array.shape)}, not [{size},{size}].")
     return array
+
+
+def _camera_tensor(matrix: Tensor | np.ndarray, size: int, like: Tensor) -> Tensor:
+    """Return a camera matrix where `like` is: one that is there already is not copied."""
+    _check_camera(matrix, size)
+    return torch.as_tensor(matrix).to(like)
+
+
+def _check_camera(matrix: Tensor | np.ndarray, size: int) -> None:
+    if isinstance(matrix, Tensor) and matrix.requires_grad:
+        raise EngineError("Cameras get no gradient: detach viewmat and K.")
+    if tuple(np.shape(matrix)) != (size, size):
+        raise EngineError(f"A camera matrix is {list(np.shape(matrix))}, not [{size},{size}].")

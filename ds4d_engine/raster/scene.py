@@ -34,6 +34,16 @@ class View:
     height: int
 
 
+@dataclass(frozen=True, eq=False)
+class DeviceView:
+    """A `View` whose matrices are tensors where the splats are, of their dtype."""
+
+    viewmat: Tensor
+    K: Tensor
+    width: int
+    height: int
+
+
 @dataclass(eq=False)
 class Render:
     """An image of splats over nothing.

@@ -23,7 +23,7 @@ from ds4d_engine.raster import (
     thread_count,
     warm_up,
 )
-from ds4d_engine.raster.scene import Splats, View
+from ds4d_engine.raster.scene import DeviceView, Splats, View
 from ds4d_engine.seam.errors import EngineError
 from ds4d_engine.seam.events import Progress
 from tests.engine.raster_scenes import SplatScene, random_scene
@@ -260,6 +260,24 @@ def test_gsplat_is_called_as_it_wants_and_its_results_are_unpacked(
     torch.testing.assert_close(render.means2d.grad, plain.means2d.grad)
     assert render.absgrad is not None and render.absgrad.shape == (40, 2)
     assert splats[0].grad is not None and splats[0].grad.isfinite().all()
+
+
+def test_a_camera_that_lies_where_the_splats_are_is_not_copied_for_gsplat(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    views: list[DeviceView] = []
+    monkeypatch.setattr(cuda, "rasterize", lambda splats, view, **_: views.append(view))
+    scene = random_scene(3)
+    viewmat, K = scene.viewmat.float(), scene.K.float()
+    size = scene.width, scene.height
+    rasterize(*scene.splats(torch.float32), viewmat, K, *size, backend="gsplat")
+    rasterize(*scene.splats(torch.float32), viewmat.numpy(), K.numpy(), *size, backend="gsplat")
+    assert views[0].viewmat is viewmat and views[0].K is K
+    assert torch.equal(views[1].viewmat, viewmat) and torch.equal(views[1].K, K)
+    with pytest.raises(EngineError, match="Cameras get no gradient"):
+        rasterize(
+            *scene.splats(torch.float32), viewmat.requires_grad_(), K, *size, backend="gsplat"
+        )
 
 
 def test_whatever_gsplat_raises_becomes_one_sentence(monkeypatch: pytest.MonkeyPatch) -> None:
