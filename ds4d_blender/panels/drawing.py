@@ -11,7 +11,7 @@ import bpy
 from ..drawing import MODES
 from ..drawing import MODIFIER_NAME as DRAW
 from ..drawing.together import MODIFIER_NAME as TOGETHER
-from ..nodes import menu_choice
+from ..nodes import input_value, menu_choice
 from ..together import is_joint, is_left_over, joint_of, members
 from .result import ResultPart, draw_input
 from .text import paragraph
@@ -88,6 +88,8 @@ class DS4D_PT_color(ResultPart, bpy.types.Panel):
         layout.use_property_split = True
         for name in ("Exposure", "Saturation", "Hue", "Color Tint", "Lit by Scene"):
             draw_input(layout, drawing, name)
+        if input_value(drawing, "Lit by Scene") > 0.0:
+            draw_input(layout, drawing, "Smooth Normals")
 
 
 class DS4D_PT_rendering(ResultPart, bpy.types.Panel):

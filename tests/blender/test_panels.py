@@ -19,6 +19,7 @@ from ds4d_blender.importer import import_asset
 from ds4d_blender.install.check import EngineState, Kind
 from ds4d_blender.jobs.job import Job, State
 from ds4d_blender.jobs.queue import JobQueue
+from ds4d_blender.nodes import set_input
 from ds4d_blender.operators import subject
 from ds4d_blender.panels import fit as fit_panel
 from ds4d_blender.panels import pictures
@@ -270,6 +271,7 @@ def test_played_by_keyframes_and_drawn_as_points(now: Session, tmp_path: Path) -
     bpy.context.view_layer.objects.active = target
     bpy.ops.ds4d.bind_time(to="KEYFRAMES")
     bpy.ops.ds4d.set_drawing(mode="POINTS")
+    set_input(target.modifiers["DS4D Draw"], "Lit by Scene", 0.5)
     check("keyframes", tmp_path)
 
 
