@@ -7,7 +7,8 @@ differ in how they know d2, the squared distance from the centre in sigmas.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import math
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import bpy
@@ -19,7 +20,7 @@ from .surface import surface
 
 MATERIAL_NAME = "DS4D Splat"
 POINT_MATERIAL_NAME = "DS4D Point"
-MATERIAL_VERSION = 2
+MATERIAL_VERSION = 3
 
 # The engine's limits: a splat never covers a pixel completely, and a fainter touch is skipped.
 ALPHA_MAX = 0.999
@@ -84,7 +85,10 @@ def shared_material(
 def _build(tree: Tree, distance: Callable[[Tree, Field], Field]) -> None:
     alpha = gaussian_alpha(tree, distance)
     points = distance is _point_distance
-    shader = surface(tree, tree.shaded("splat_color", "Color"), alpha, points=points)
+    color = tree.shaded("splat_color", "Color")
+    if points:  # solid ones come with the signed color that was played
+        color = tree.vector_math("MAXIMUM", color, (0.0, 0.0, 0.0))
+    shader = surface(tree, color, alpha, points=points)
     output = tree.node("ShaderNodeOutputMaterial", {"Surface": shader})
     if points:
         tree.connect(tree.input(output, "Displacement"), _flattened(tree))
@@ -104,7 +108,7 @@ def quad_distance(tree: Tree, opacity: Field) -> Field:
     """Return d2 of a quad, whose inscribed circle is where alpha reaches 1/255."""
     with tree.frame("Squared distance from the centre in sigmas"):
         corner = tree.shaded("ds4d_corner", "Vector")
-        extent = tree.math("LOGARITHM", opacity * 255.0, 2.718281828459045) * 2.0
+        extent = tree.math("LOGARITHM", opacity * 255.0, math.e) * 2.0
         return tree.dot(corner, corner) * extent
 
 
@@ -113,6 +117,15 @@ def _point_distance(tree: Tree, _: Field) -> Field:
     with tree.frame("Where the ray meets the plane of the splat, in camera space"):
         centre, hit, incoming = _ray(tree)
         start = hit + incoming * _to_plane(tree, centre, hit, incoming) - centre
+    sight = _line_of_sight(tree, centre, hit, incoming)
+    start, ray = _in_sigmas(tree, centre, (start, sight))
+    with tree.frame("Squared distance of ray and centre in sigmas"):
+        moment = tree.vector_math("CROSS_PRODUCT", start, ray)
+        return tree.dot(moment, moment) / tree.dot(ray, ray)
+
+
+def _line_of_sight(tree: Tree, centre: Field, hit: Field, incoming: Field) -> Field:
+    """Return the direction along which the splat is projected."""
     with tree.frame(
         "Rays from a perspective camera: the splat is seen along the ray to its centre"
     ):
@@ -120,7 +133,11 @@ def _point_distance(tree: Tree, _: Field) -> Field:
         from_camera = tree.math(
             "LESS_THAN", across, tree.vector_math("LENGTH", hit) * SAME_DIRECTION
         )
-        ray = tree.mix("VECTOR", from_camera, incoming, centre)
+        return tree.mix("VECTOR", from_camera, incoming, centre)
+
+
+def _in_sigmas(tree: Tree, centre: Field, vectors: Sequence[Any]) -> list[Field]:
+    """Return vectors of camera space along the axes of the Gaussian, each one sigma long."""
     axes = [tree.shaded(f"ds4d_inverse_{axis}", "Vector") for axis in "xyz"]
     with tree.frame("Low-pass: wider by 0.3 square pixels at the splat's depth in this view"):
         growth, constant, _ = tree.separate(tree.shaded("ds4d_blur", "Vector"))
@@ -128,25 +145,42 @@ def _point_distance(tree: Tree, _: Field) -> Field:
         blur = deviation * deviation
         wider = (1.0 / tree.math("SQRT", tree.dot(axis, axis) * blur + 1.0) for axis in axes)
         narrowed = tree.combine(*wider)
-    with tree.frame("Squared distance of ray and centre in sigmas"):
-        start, ray = (
+    with tree.frame("Along the axes of the Gaussian"):
+        return [
             tree.combine(*(tree.dot(local, axis) for axis in axes)) * narrowed
-            for local in (_turned(tree, vector, "CAMERA", "OBJECT") for vector in (start, ray))
-        )
-        moment = tree.vector_math("CROSS_PRODUCT", start, ray)
-        return tree.dot(moment, moment) / tree.dot(ray, ray)
+            for local in (_turned(tree, vector, "CAMERA", "OBJECT") for vector in vectors)
+        ]
 
 
 def _flattened(tree: Tree) -> Field:
-    """Return the way from the shape that draws a point in EEVEE to the plane of its splat.
+    """Return the way from the shape that draws a point in EEVEE to the ellipse of its splat.
 
     There splats hide each other by the depth of their centres. The shape is a pyramid whose base
-    lies in the circle that it stands for, so it is widened. Cycles does not move points.
+    lies in the circle that it stands for, so it is widened; solid points keep that circle. Cycles
+    does not move points.
     """
-    with tree.frame("Flatten and widen the pyramid that EEVEE draws"):
+    with tree.frame("Flatten the pyramid that EEVEE draws"):
         centre, hit, incoming = _ray(tree)
         start = hit + incoming * _to_plane(tree, centre, hit, incoming) - centre
-        return _turned(tree, start * WIDER + (centre - hit), "CAMERA", "WORLD")
+    sight = _line_of_sight(tree, centre, hit, incoming)
+    across, up, ray = _in_sigmas(tree, centre, ((1.0, 0.0, 0.0), (0.0, 1.0, 0.0), sight))
+    with tree.frame("Factor of the ellipse: alpha reaches 1/255"):
+        u, v = (tree.vector_math("CROSS_PRODUCT", side, ray) for side in (across, up))
+        both = tree.vector_math("CROSS_PRODUCT", u, v)
+        length = tree.vector_math("LENGTH", ray)
+        uv, vv = tree.dot(u, v), tree.vector_math("LENGTH", v)
+        area = tree.vector_math("LENGTH", both)
+        opacity = tree.shaded("opacity", "Fac")
+        extent = tree.math("LOGARITHM", opacity * 255.0, math.e) * 2.0
+        scale = length * tree.math("SQRT", tree.math("MAXIMUM", extent, 0.0))
+    with tree.frame("From the circle to the ellipse"):
+        radius = tree.output(tree.node("ShaderNodePointInfo"), "Radius")
+        x, y, _ = tree.separate(start * (1.0 / radius))
+        along = tree.combine(x * vv / area, y / vv - x * uv / (area * vv), 0.0) * scale
+        soft = tree.math("GREATER_THAN", area, 0.0)
+        shaped = tree.mix("VECTOR", soft, start, along)
+    with tree.frame("Wide enough"):
+        return _turned(tree, shaped * WIDER + (centre - hit), "CAMERA", "WORLD")
 
 
 def _ray(tree: Tree) -> tuple[Field, Field, Field]:

@@ -4,6 +4,9 @@
 `splat_color` comes in signed. View-dependent light is added to its sRGB-encoded value, as the
 engine fits it, and the sum is cut off at 0. The grade works in linear light. An asset that blends
 encoded values ("sRGB Blend") goes through the same steps, and stays encoded outside of them.
+
+Where nothing changes the color, "Cut Off" off leaves it to the material to cut it off: writing it
+would take longer than all else that solid points need.
 """
 
 from __future__ import annotations
@@ -13,7 +16,7 @@ from .harmonics import view_light
 from .srgb import decoded, encoded
 
 GROUP_NAME = "DS4D Color"
-GROUP_VERSION = 1
+GROUP_VERSION = 2
 
 _VIEW = ("sRGB Blend", "SH Degree")
 _GRADE = ("Exposure", "Saturation", "Hue", "Color Tint")
@@ -39,11 +42,11 @@ def declare_tint(tree: Tree) -> None:
     tree.declare("Invented Tint", "Color", (1.0, 0.0, 1.0, 1.0), tip="Color of that tint")
 
 
-def apply(tree: Tree, geometry: Field) -> Field:
-    """Return the points with the color that is drawn, at least 0."""
+def apply(tree: Tree, geometry: Field, *, cut_off: Field | bool = True) -> Field:
+    """Return the points with the color that is drawn: at least 0 wherever `cut_off`."""
     group = shared_group(GROUP_NAME, GROUP_VERSION, _build, modifier=False)
     names = (*_VIEW, *_GRADE, *_TINT, "Observed From")
-    inputs = {name: tree.read(name) for name in names}
+    inputs = {name: tree.read(name) for name in names} | {"Cut Off": cut_off}
     return tree.output(tree.call(group, {"Geometry": geometry, **inputs}))
 
 
@@ -71,6 +74,7 @@ def _build(tree: Tree) -> None:
     _declare_grade(tree)
     declare_tint(tree)
     tree.declare("Observed From", "Float", 0.5)
+    tree.declare("Cut Off", "Bool", True, tip="End at 0 also where nothing else changes the color")
     encodes = tree.read("sRGB Blend")
     with tree.frame("Add what the camera sees"):
         color = tree.attribute("splat_color", "FLOAT_COLOR")
@@ -84,7 +88,10 @@ def _build(tree: Tree) -> None:
         graded, active = _graded(tree, linear)
         graded = tree.switch("VECTOR", encodes, graded, encoded(tree, graded))
         color = _positive(tree, tree.switch("VECTOR", active, color, graded))
-    points = tree.store(tree.read("Geometry"), "splat_color", "FLOAT_COLOR", color)
+    with tree.frame("Write it where it may have changed"):
+        written = tree.store(tree.read("Geometry"), "splat_color", "FLOAT_COLOR", color)
+        changed = present + active + tree.read("Cut Off")
+        points = tree.switch("GEOMETRY", changed, tree.read("Geometry"), written)
     tree.node("NodeGroupOutput", {"Geometry": points})
 
 

@@ -20,7 +20,7 @@ from .points import call_soft_points, call_solid_points
 from .quads import call_quads
 
 GROUP_NAME = "DS4D Draw"
-GROUP_VERSION = 3
+GROUP_VERSION = 4
 MODIFIER_NAME = "DS4D Draw"
 MODES = ("Splats", "Soft Points", "Points")
 
@@ -70,13 +70,14 @@ def _declare(tree: Tree) -> None:
 
 def _build(tree: Tree) -> None:
     _declare(tree)
-    points = tree.read("Geometry")
-    for label, part in (
-        ("Which splats", selection),
-        ("Color", color),
-        ("Light", light),
-        ("Data", data),
-    ):
+    with tree.frame("Mode"):
+        mode = tree.menu(tree.read("Mode"), MODES)
+        blended = tree.math("LESS_THAN", mode, MODES.index("Points"))
+    with tree.frame("Which splats"):
+        points = selection.apply(tree, tree.read("Geometry"))
+    with tree.frame("Color"):
+        points = color.apply(tree, points, cut_off=blended)
+    for label, part in (("Light", light), ("Data", data)):
         with tree.frame(label):
             points = part.apply(tree, points)
     sort = order.wanted(tree)
@@ -88,11 +89,10 @@ def _build(tree: Tree) -> None:
         material = tree.read("Point Material")
         soft = call_soft_points(tree, points, material=material)
         solid = call_solid_points(tree, points, material=material)
-    with tree.frame("Mode; without a camera there is no image plane"):
+    with tree.frame("By mode; without a camera there is no image plane"):
         present = tree.output(call_camera(tree), "Present")
         splats = tree.switch("GEOMETRY", present, soft, splats)
         own = native.call_native(tree, points)
         splats = tree.switch("GEOMETRY", tree.read("Native"), splats, own)
-        mode = tree.menu(tree.read("Mode"), MODES)
         drawn = tree.choose(mode, (splats, soft, solid), "GEOMETRY")
     tree.node("NodeGroupOutput", {"Geometry": drawn})

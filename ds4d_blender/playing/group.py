@@ -15,7 +15,7 @@ from .reading import Kind, read_group
 from .velocity import velocity_group
 
 NAME = "DS4D Play"
-VERSION = 3
+VERSION = 4
 MODES = ("Loop", "Ping-Pong", "Clamp", "Cross-Fade")
 
 _FRAME_PATTERNS = ("pos_*", "rot_*", "scl_*", "opa_*", "col_*")
@@ -162,18 +162,21 @@ def _played(tree: Tree, geometry: Field, moments: dict[str, Field]) -> Field:
         node = tree.call(read_group(kind), {"Name": pattern, **moments})
         return tree.output(node, "Value"), tree.output(node, "Exists")
 
+    def stored(points: Field, name: str, kind: str, value: Field, there: Field) -> Field:
+        # Even a selection of nothing makes the node copy what is there.
+        present = tree.sample(points, "BOOLEAN", there, 0)
+        changed = tree.store(points, name, kind, value)
+        return tree.switch("GEOMETRY", present, points, changed)
+
     position, moves = current("pos_#", "Vector")
     inputs = {"Geometry": geometry, "Selection": moves, "Position": position}
     geometry = tree.output(tree.node("GeometryNodeSetPosition", inputs))
-    rotation, turns = current("rot_#", "Rotation")
-    geometry = tree.store(geometry, "rotation", "QUATERNION", rotation, selection=turns)
-    scale, grows = current("scl_#", "Vector")
-    geometry = tree.store(geometry, "scale", "FLOAT_VECTOR", scale, selection=grows)
-    opacity, fades = current("opa_#", "Number")
-    geometry = tree.store(geometry, "opacity", "FLOAT", opacity, selection=fades)
-    encoded, present = current("col_#", "Vector")
+    geometry = stored(geometry, "rotation", "QUATERNION", *current("rot_#", "Rotation"))
+    geometry = stored(geometry, "scale", "FLOAT_VECTOR", *current("scl_#", "Vector"))
+    geometry = stored(geometry, "opacity", "FLOAT", *current("opa_#", "Number"))
+    encoded, changes = current("col_#", "Vector")
     color = _splat_color(tree, encoded, tree.read("sRGB Blend"))
-    return tree.store(geometry, "splat_color", "FLOAT_COLOR", color, selection=present)
+    return stored(geometry, "splat_color", "FLOAT_COLOR", color, changes)
 
 
 def _splat_color(tree: Tree, encoded: Field, keep: Field) -> Field:

@@ -15,8 +15,9 @@ from ds4d_blender.drawing import MODES
 from ds4d_blender.drawing.order import SORT
 from ds4d_blender.drawing.points import INVERSE_AXES
 from ds4d_blender.importer import import_asset
+from ds4d_blender.material import point_material
 from ds4d_blender.nodes import set_input, set_menu
-from ds4d_blender.point_cloud import attribute_values
+from ds4d_blender.point_cloud import attribute_values, set_attribute
 from ds4d_blender.rendering import setup_render
 from ds4d_engine.seam import write_asset
 from tests.blender.observe import drawn
@@ -111,6 +112,24 @@ def test_solid_points_are_small_and_opaque(splats: bpy.types.Object) -> None:
     assert (found["opacity"] == 1).all()
     assert (found["radius"] <= played["scale"].reshape(-1, 3).max(axis=1)).all()
     assert not set(found) & {"rotation", "scale", *INVERSE_AXES}
+
+
+def test_solid_points_leave_it_to_the_material_to_cut_a_color_off_that_nothing_changes(
+    scene: bpy.types.Scene, splats: bpy.types.Object
+) -> None:
+    came = attribute_values(splats.data, "splat_color").copy()
+    came[:, 1] = -0.25
+    set_attribute(splats.data, "splat_color", "FLOAT_COLOR", came)
+    colors = {}
+    for mode in MODES[1:]:
+        set_menu(drawing(splats), "Mode", mode, MODES)
+        colors[mode] = points(splats)["splat_color"]
+    assert (colors["Points"][-30:, 1] == -0.25).all() and (colors["Soft Points"] >= 0).all()
+    assert np.array_equal(np.maximum(colors["Points"], 0), colors["Soft Points"])
+    set_input(drawing(splats), "Exposure", 1.0)
+    assert (points(splats)["splat_color"] >= 0).all()
+    steps = point_material().node_tree.nodes
+    assert any(getattr(node, "operation", "") == "MAXIMUM" for node in steps)
 
 
 def rendered_depths(target: bpy.types.Object, folder: Path) -> Array:
