@@ -1,9 +1,10 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """How far an asset's Gaussians stray from the surface they lie on, where its motion is known.
 
-Each Gaussian is tied at the middle frame to the nearest point of the true surface. Wherever that
-point goes, the Gaussian should go: the error at a time is the distance between the two
-displacements since the middle frame. docs/cli.md defines every number.
+Each Gaussian is tied at the middle frame to the nearest point of the true surface, at the offset
+that it has there: centres lie a little below the surface, by their own radius. The offset turns
+with the point's triangle. The error at a time is the distance between the Gaussian and where the
+surface would have carried it. docs/cli.md defines every number.
 """
 
 from __future__ import annotations
@@ -23,7 +24,7 @@ from .seam.asset import Asset
 from .seam.errors import DatasetError
 
 LEAST_OPACITY = 0.5
-NEAR = 0.02
+NEAR = 0.04
 """Gaussians farther from the surface than this fraction of the size lie on nothing known."""
 MOVES, STANDS = 0.005, 0.001
 """A surface point moves if it gets this far from where it is at the middle frame, and stands if it
@@ -45,7 +46,7 @@ class MotionError:
     """Errors in percent of the size: the diagonal of the surface's box at the middle frame.
 
     Over all times but the middle one, of the Gaussians that are at least half opaque and within
-    2 % of the surface. `moving` counts only those on surface that moves; `if_still` is what they
+    4 % of the surface. `moving` counts only those on surface that moves; `if_still` is what they
     would have if they stood still. `score_auc` is the chance that a Gaussian on moving surface has
     a higher dynamic score than one on standing surface. NaN where there are none.
     """
@@ -118,24 +119,51 @@ def motion_error(
     size = float(np.linalg.norm(np.ptp(tracks.vertices[middle], axis=0)))
     corners, weights, distances = nearest_surface(tied.means, tracks.vertices[middle], tracks.faces)
     chosen = np.flatnonzero((tied.opacities >= LEAST_OPACITY) & (distances <= NEAR * size))
-    corners, weights = corners[chosen], weights[chosen]
-
-    def surface(time: int) -> NDArray[np.float64]:
-        points: NDArray[np.float64] = np.einsum(
-            "nkc,nk->nc", tracks.vertices[time][corners].astype(np.float64), weights
-        )
-        return points
-
-    home, start = surface(middle), tied.means[chosen]
+    start = tied.means[chosen].astype(np.float64)
+    tie = _Tie(corners[chosen], weights[chosen], start, tracks.vertices[middle])
     others = [time for time in range(len(times)) if time != middle]
     errors = np.zeros((len(others), len(chosen)))
     travels = np.zeros_like(errors)
     for row, time in enumerate(others):
-        moved = gaussians_at(asset, float(frames[time])).means[chosen] - start
-        true = surface(time) - home
-        errors[row] = np.linalg.norm(moved - true, axis=1) / size
-        travels[row] = np.linalg.norm(true, axis=1) / size
+        carried = tie.carried(tracks.vertices[time])
+        moved = gaussians_at(asset, float(frames[time])).means[chosen]
+        errors[row] = np.linalg.norm(moved - carried, axis=1) / size
+        travels[row] = np.linalg.norm(carried - start, axis=1) / size
     return _summarise(errors, travels, tied.dynamic_scores[chosen])
+
+
+class _Tie:
+    """Points [N,3] held by triangles of a surface, each as it lies at the start."""
+
+    def __init__(
+        self,
+        corners: NDArray[np.int64],
+        weights: NDArray[np.float64],
+        points: NDArray[np.float64],
+        vertices: NDArray[np.float32],
+    ) -> None:
+        self.corners, self.weights = corners, weights
+        surface, axes = self._on(vertices)
+        self.offsets = np.einsum("nij,nj->ni", axes, points - surface)
+
+    def carried(self, vertices: NDArray[np.float32]) -> NDArray[np.float64]:
+        """Return where a surface's vertices [M,3] have taken the points."""
+        surface, axes = self._on(vertices)
+        moved: NDArray[np.float64] = surface + np.einsum("nij,ni->nj", axes, self.offsets)
+        return moved
+
+    def _on(self, vertices: NDArray[np.float32]) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+        """Return points on the surface [N,3], and axes of their triangles [N,3,3] as rows."""
+        triangles = vertices[self.corners].astype(np.float64)
+        along = _unit(triangles[:, 1] - triangles[:, 0])
+        normal = _unit(np.cross(along, triangles[:, 2] - triangles[:, 0]))
+        axes = np.stack([along, np.cross(normal, along), normal], axis=1)
+        return np.einsum("nkc,nk->nc", triangles, self.weights), axes
+
+
+def _unit(vectors: NDArray[np.float64]) -> NDArray[np.float64]:
+    lengths = np.linalg.norm(vectors, axis=-1, keepdims=True)
+    return vectors / np.maximum(lengths, np.finfo(np.float64).tiny)
 
 
 def _summarise(
