@@ -30,7 +30,7 @@ from ablation_variants import GROUPS
 
 CACHE = Path(__file__).parent / "cache"
 RESULTS = Path(__file__).parent / "results" / "ablation.jsonl"
-CLIPS = ("paper/fox-walk", "paper/robot-dance", "interwoven/fox-prop", "interwoven/robot-arm")
+CLIPS = ("paper/fox-walk", "paper/robot-dance", "interwoven/fox-tower", "interwoven/robot-arm")
 
 
 @dataclass(frozen=True)

@@ -35,6 +35,8 @@ PAPER = {
 
 DEFAULT = {
     "ds4d": Variant("ds4d"),
+    "no-search": Variant("without the search", {"search": False}),
+    "no-appearance": Variant("without changing looks", {"appearance": False}),
     "no-gate": Variant("without the gate", {"gate": False}),
     "no-stillness": Variant("without stillness", {"stillness": 0.0}),
     "no-rigidity": Variant("without rigidity", {"rigidity": 0.0}),

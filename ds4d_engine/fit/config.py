@@ -67,7 +67,7 @@ class FitConfig:
     motion: str = _setting(
         "ds4d", "motion model", ("ds4d", "spline", "hexplane", "ds4d-paper", "nodes")
     )
-    knots: int = _setting(0, "spline knots over the clip; 0 takes half the frame count")
+    knots: int = _setting(0, "spline knots over the clip; 0 takes one a frame")
     rigidity: float = _setting(1.0, "weight of local rigidity (ds4d)")
     stillness: float = _setting(
         2.0, "weight that keeps Gaussians of low dynamic score in their place (ds4d)"
@@ -85,6 +85,10 @@ class FitConfig:
         "sizes and rates of the deformation network (hexplane, ds4d-paper)",
         ("light", "4dgs", "stag4d"),
     )
+    search: bool = _setting(
+        True, "start from where features of what moves are found again at all times (ds4d)"
+    )
+    appearance: bool = _setting(True, "let what moves change its colour and opacity too (ds4d)")
     nodes: int = _setting(400, "points that carry the motion of a single view (nodes)")
     color_knots: int = _setting(
         0,

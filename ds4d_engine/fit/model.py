@@ -113,7 +113,7 @@ def build_motion_model(
 ) -> Motion:
     """Build the configured motion model on the scene's clip; `tracks` are found if not given."""
     clip = Clip(tuple(scene.times), scene.middle, features)
-    knots = config.knots or max(4, scene.frame_count // 2)
+    knots = config.knots or max(4, scene.frame_count)
     settings: dict[str, Any]
     if config.motion == "spline":
         settings = {"knots": knots, "learning_rate": config.lr_motion}
@@ -130,6 +130,8 @@ def build_motion_model(
             "stillness": config.stillness,
             "growth_score": config.growth_score,
             "likeness": config.likeness,
+            "appearance": config.appearance,
+            "search": config.search,
         }
     elif config.motion == "nodes":
         settings = {

@@ -126,7 +126,7 @@ def _undisturbed(config: FitConfig, frame_count: int, gaussians: int) -> FitConf
         densify_stop=1.0,
         reveal_times=0,
         checkpoint_seconds=0.0,
-        knots=config.knots or max(4, frame_count // 2),
+        knots=config.knots or max(4, frame_count),
         color_knots=config.color_knots or max(4, frame_count // 4),
     )
 

@@ -247,7 +247,9 @@ class NodeMotion(Motion):
         rest = torch.stack(moved).mean(0)
         reach = self.gate_pixels / pixels_per_unit
         before = parameters["means"].clone()
-        close_still_gates(self, parameters, self.times, reach, rest)
+        nothing = torch.zeros_like(rest)
+        offsets = Deltas(rest, torch.zeros_like(parameters["quats"]), nothing)
+        close_still_gates(self, parameters, self.times, reach, offsets)
         parameters["motion_anchor"] += parameters["means"] - before
 
     def regularisation(self, splats: Mapping[str, Tensor], fade: float = 1.0) -> Tensor:

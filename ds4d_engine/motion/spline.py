@@ -13,17 +13,20 @@ from ds4d_engine.motion import Clip, Deltas, Motion
 from ds4d_engine.motion.knots import contract
 from ds4d_engine.seam.errors import ConfigError
 
+PLACES = ("motion_means", "motion_quats", "motion_scales")
+
 
 class SplineMotion(Motion):
     """Give every Gaussian its own uniform cubic B-spline.
 
-    The value at the middle time is subtracted from the basis, so the canonical frame is exactly
-    the middle frame and zero coefficients are the identity.
+    Zero coefficients are the identity. The canonical frame is the middle frame at first; later it
+    is free, as every frame is: tied to the canonical Gaussians, which all frames pull at, the
+    middle frame would come out worst.
     """
 
     name: ClassVar[str] = "spline"
     _reached: Tensor
-    knot_names = ("motion_means", "motion_quats", "motion_scales")
+    knot_names: tuple[str, ...] = PLACES
 
     def __init__(
         self,
@@ -35,16 +38,15 @@ class SplineMotion(Motion):
     ) -> None:
         """Set up the basis.
 
-        `knots` is the number K of coefficients per channel, by default half the frames and at
+        `knots` is the number K of coefficients per channel, by default one a frame and at
         least 4. `scales` adds coefficients for the log-scales.
         """
         super().__init__()
-        self.knots = max(4, clip.frame_count // 2) if knots is None else knots
+        self.knots = max(4, clip.frame_count) if knots is None else knots
         if self.knots < 4:
             raise ConfigError(f"A cubic spline needs at least 4 knots, not {self.knots}.")
         self.scales = scales
         self.learning_rate = learning_rate
-        self._middle = bspline_basis(self.knots, clip.middle_time)
         start = min(int(clip.middle_time * (self.knots - 3)), self.knots - 4)
         # first and last knot with a share in the time window; a buffer, so that checkpoints have it
         self.register_buffer("_reached", torch.tensor([start, start + 3]))
@@ -64,9 +66,8 @@ class SplineMotion(Motion):
         return dict.fromkeys(self.per_gaussian(0), self.learning_rate)
 
     def weights(self, time: float) -> list[float]:
-        """Evaluate the K basis functions at `time`, minus their values at the middle time."""
-        basis = bspline_basis(self.knots, time)
-        return [now - middle for now, middle in zip(basis, self._middle, strict=True)]
+        """Evaluate the K basis functions at `time`."""
+        return bspline_basis(self.knots, time)
 
     @torch.no_grad()
     def extend(self, parameters: Mapping[str, Tensor], first: float, last: float) -> None:
@@ -78,7 +79,7 @@ class SplineMotion(Motion):
         low = min(int(first * (self.knots - 3)), self.knots - 4)
         high = min(int(last * (self.knots - 3)), self.knots - 4) + 3
         before, after = (int(knot) for knot in self._reached)
-        for name in self.knot_names:
+        for name in PLACES:
             if name in parameters:
                 for knot in range(after + 1, high + 1):
                     _continue(parameters[name], knot, -1)

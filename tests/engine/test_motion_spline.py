@@ -32,12 +32,10 @@ def test_zero_coefficients_are_the_identity_at_every_time() -> None:
         assert deltas.d_sh0 is None and deltas.d_opacities is None
 
 
-@pytest.mark.parametrize("frames", [1, 2, 9, 16])
-def test_the_middle_frame_is_canonical_whatever_the_coefficients(frames: int) -> None:
-    model = SplineMotion(clip(frames))
-    deltas = model(random_splats(model), clip(frames).middle_time)
-    moved = (deltas.d_means, deltas.d_quats, deltas.d_scales)
-    assert all(torch.equal(delta, torch.zeros_like(delta)) for delta in moved)
+def test_every_frame_is_free_the_middle_one_too() -> None:
+    model = SplineMotion(clip())
+    deltas = model(random_splats(model), clip().middle_time)
+    assert deltas.d_means.abs().min() > 0
 
 
 def test_basis_functions_sum_to_one_and_four_are_non_zero() -> None:
@@ -69,8 +67,8 @@ def test_motion_is_continuous_and_smooth_in_time() -> None:
     assert jump < 0.02 * velocity.abs().max()
 
 
-def test_default_knots_are_half_the_frames_and_at_least_four() -> None:
-    assert SplineMotion(clip(32)).knots == 16
+def test_default_knots_are_one_a_frame_and_at_least_four() -> None:
+    assert SplineMotion(clip(32)).knots == 32
     assert SplineMotion(clip(3)).knots == 4
     assert SplineMotion(clip(32), knots=7).knots == 7
 
