@@ -5,6 +5,8 @@ from __future__ import annotations
 
 import dataclasses
 import gc
+import subprocess
+import sys
 from pathlib import Path
 from types import SimpleNamespace
 
@@ -67,6 +69,26 @@ def test_pictures_that_fit_nowhere_are_refused_in_one_sentence(
     monkeypatch.setattr(kept.shutil, "disk_usage", lambda _: SimpleNamespace(free=10**9))
     with pytest.raises(DatasetError, match=r"Pictures of 3.0 GB .* only 1.0 GB are free"):
         empty_pictures([SHAPE], 3 * 10**9, 10**9, tmp_path)
+
+
+LARGE = """
+import resource, sys
+from pathlib import Path
+from ds4d_engine.data.frames import FramesInFile
+stored = FramesInFile((64, 1024, 1024, 4), Path(sys.argv[1]))
+before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+for t in range(64):
+    stored[t] = t
+assert [int(frame[9, 9, 0]) for frame in stored] == list(range(64))
+print((resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before) // 1024)
+"""
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="only Linux is asked for its peak in KiB")
+def test_of_256_mib_in_a_file_a_few_frames_lie_in_main_memory(tmp_path: Path) -> None:
+    command = [sys.executable, "-c", LARGE, str(tmp_path)]
+    run = subprocess.run(command, capture_output=True, text=True, check=True)
+    assert int(run.stdout) <= 16
 
 
 def test_a_fit_from_a_file_is_the_same_fit(tmp_path: Path) -> None:
