@@ -33,14 +33,14 @@ class ClipImages:
         """Load the network; raise ConfigError when the folder holds no CLIP."""
         _check_kind(folder)
         try:
-            from transformers import CLIPVisionModelWithProjection
+            from transformers import CLIPModel
         except ImportError:
             raise ConfigError(
                 "CLIP needs the library transformers; run pip install 'ds4d[priors]'."
             ) from None
-        network: Any = load_pretrained(CLIPVisionModelWithProjection, folder, "CLIP")
+        network: Any = load_pretrained(CLIPModel, folder, "CLIP")
         self.network: Any = network
-        self.side = int(network.config.image_size)
+        self.side = int(network.config.vision_config.image_size)
 
     def similarity(self, image: NDArray[np.float32], reference: NDArray[np.float32]) -> float:
         """Return the cosine of the embeddings of two sRGB pictures [H,W,3] in 0..1."""
@@ -61,7 +61,8 @@ class ClipImages:
         top, left = (size[0] - self.side) // 2, (size[1] - self.side) // 2
         square = scaled[..., top : top + self.side, left : left + self.side].clamp(0, 1)
         mean, deviation = (torch.tensor(of).view(1, 3, 1, 1) for of in (MEAN, DEVIATION))
-        embedding: Tensor = self.network(pixel_values=(square - mean) / deviation).image_embeds[0]
+        hidden = self.network.vision_model(pixel_values=(square - mean) / deviation)
+        embedding: Tensor = self.network.visual_projection(hidden.pooler_output)[0]
         return embedding
 
 
@@ -85,5 +86,5 @@ def _check_kind(folder: Path) -> None:
     if not any(folder.glob("*.safetensors")):
         raise ConfigError(
             f"{folder} holds no safetensors weights, and pickles are never loaded; add "
-            "model.safetensors, or convert what is there as docs/priors.md says."
+            "model.safetensors from the model's page."
         )

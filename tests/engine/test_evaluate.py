@@ -148,3 +148,27 @@ def test_an_unknown_split_is_refused() -> None:
     asset = tiny_asset()
     with pytest.raises(ConfigError, match="train or test"):
         evaluate(asset, tiny_dataset(asset), split="validation")
+
+
+def test_a_perfect_motion_changes_as_its_source_and_a_still_one_does_not() -> None:
+    asset = tiny_asset(move=0.8)
+    dataset = tiny_dataset(asset)
+    right = evaluate(asset, dataset).summary
+    wrong = evaluate(tiny_asset(move=0.0), dataset).summary
+    assert right["temporal_error_moving"] < 1 < 10 < wrong["temporal_error_moving"]
+    assert right["ssim_moving"] > 0.99 > wrong["ssim_moving"]
+    assert wrong["psnr_moving_mean_of_images"] >= wrong["psnr_moving"]
+
+
+def test_change_is_measured_between_consecutive_frames_only() -> None:
+    asset = tiny_asset()
+    dataset = tiny_dataset(asset)
+    dataset.present[:, 2] = [True, False, True, True]
+    errors = [image.change_error for image in evaluate(asset, dataset).images]
+    assert [math.isnan(error) for error in errors] == [True, True, False]
+
+
+def test_looks_that_were_not_asked_for_are_not_numbers() -> None:
+    asset = tiny_asset()
+    summary = evaluate(asset, tiny_dataset(asset)).summary
+    assert all(math.isnan(summary[f"{name}_white"]) for name in ("flip", "lpips", "clip"))
