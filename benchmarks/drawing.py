@@ -151,7 +151,7 @@ def compare(folder: Path, assets: dict[str, Asset], cases: list[Case]) -> dict[s
 
 def table(result: dict[str, Any]) -> str:
     """Return the rows as Markdown."""
-    lines = ["| what | drawn as | engine | dB | bound | s |", "|---|---|---|---|---|---|"]
+    lines = ["| what | drawn as | engine | dB | bound | processor s |", "|---|---|---|---|---|---|"]
     for row in result["rows"]:
         db = f"{row['db']:.1f}" if "db" in row else "too slow"
         bound = "" if row["bound"] is None else f">= {row['bound']:.0f}"
