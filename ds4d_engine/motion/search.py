@@ -113,11 +113,11 @@ def neighbours(points: Floats) -> NDArray[np.int64]:
 
 def _settle(sought: Sought, start: Floats, near: NDArray[np.int64], edges: Floats) -> Floats:
     """Return where points are in one frame: features agree, and edges have only turned."""
-    now = start
+    now, seen = start, sought.visible.any(0)[:, None]  # who is not seen follows the others
     for level, (reach, spacing) in enumerate(LEVELS):
         lattice, center = _lattice(reach, spacing), now
         cost = compare_tokens(sought, center, lattice)
-        cost += NEARNESS * np.square(lattice).sum(1)
+        cost += NEARNESS * seen * np.square(lattice).sum(1)
         if level == 0:  # from far away, neighbours choose together
             now = center + lattice[(cost + cost[near].mean(1)).argmin(1)]
         for stiffness in STIFFNESS:
