@@ -35,8 +35,11 @@ class Study:
 
     @property
     def pairs(self) -> list[tuple[str, int]]:
-        """Clips and seeds that every variant has."""
-        return sorted(set.intersection(*(set(fits) for fits in self.rows.values())))
+        """Clips and seeds that every variant has; a seed that not every clip has is left out."""
+        common = set.intersection(*(set(fits) for fits in self.rows.values()))
+        clips, seeds = {clip for clip, _ in common}, {seed for _, seed in common}
+        whole = {seed for seed in seeds if all((clip, seed) in common for clip in clips)}
+        return sorted((clip, seed) for clip, seed in common if seed in whole)
 
     @property
     def clips(self) -> list[str]:

@@ -113,7 +113,7 @@ def neighbours(points: Floats) -> NDArray[np.int64]:
 
 def _settle(sought: Sought, start: Floats, near: NDArray[np.int64], edges: Floats) -> Floats:
     """Return where points are in one frame: features agree, and edges have only turned."""
-    now, seen = start, sought.visible.any(0)[:, None]  # who is not seen follows the others
+    now, seen = start, np.any(sought.visible, axis=0)[:, None]  # who is not seen follows the others
     for level, (reach, spacing) in enumerate(LEVELS):
         lattice, center = _lattice(reach, spacing), now
         cost = compare_tokens(sought, center, lattice)

@@ -52,6 +52,12 @@ def test_differences_are_taken_fit_by_fit_and_spread_over_seeds(modules) -> None
     assert "n/a" in lines[2]  # no still pixels, no flicker
 
 
+def test_a_seed_that_a_clip_lacks_is_left_out(modules) -> None:
+    other = [row(name, 0, 25.0, "paper/bee-spit") for name in "AB"]
+    (study,) = modules[1].studies([*ROWS, *other])
+    assert study.pairs == [("bee-spit", 0), ("fox-walk", 0)]
+
+
 def test_a_page_gets_tables_and_plots_between_its_markers(modules, tmp_path) -> None:
     results, page = tmp_path / "rows.jsonl", tmp_path / "page.md"
     results.write_text("".join(json.dumps(one) + "\n" for one in ROWS))
