@@ -226,6 +226,11 @@ class FitConfig:
             )
 
     @property
+    def looks_change(self) -> bool:
+        """Whether the motion model changes colours and opacities over time."""
+        return self.motion == "nodes" or (self.motion == "ds4d" and self.appearance)
+
+    @property
     def turn_degrees(self) -> float | None:
         """By how much the subject is said to turn; None: nobody knows."""
         return None if self.turn in ("auto", "off") else float(self.turn)

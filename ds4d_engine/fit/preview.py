@@ -42,8 +42,9 @@ def preview_asset(
     """
     scene, state = moment.losses.scene, moment.losses.state
     parameters = state.parameters
-    chosen, growth = _important(parameters["scales"], parameters["opacities"], most)
     motion = state.motion if moment.moving else None
+    middle = activate(parameters, motion, float(scene.times[scene.middle]))
+    chosen, growth = _important(middle, most)
     first, last = scene.times[moment.window.low], scene.times[moment.window.high - 1]
     baked = [
         _select(activate(parameters, motion, float(time)), chosen, growth)
@@ -60,11 +61,11 @@ def start_asset(
 ) -> Asset:
     """Return what a fit starts from, as a preview in which nothing moves yet."""
     splats, shN = _start_splats(start, config)
-    chosen, growth = _important(splats.scales.log(), splats.opacities.logit(), MOST)
+    chosen, growth = _important(splats, MOST)
     still = _select(splats, chosen, growth)
     baked = [still] * len(_times(scene, frames))
-    # as in later previews: one view's colours and opacities change
-    shown = _Shown(baked, _array(shN[chosen]), config.motion == "nodes")
+    # as in later previews
+    shown = _Shown(baked, _array(shN[chosen]), config.looks_change)
     return _asset(dataset, scene, shown, {"preview": True, "step": 0, "gaussians": len(shN)})
 
 
@@ -165,13 +166,12 @@ def _side_by_side(scene: Scene, splats: Splats, shN: Tensor, backend: str) -> ND
     return pixels
 
 
-def _important(scales: Tensor, opacities: Tensor, most: int) -> tuple[Tensor, float]:
+def _important(splats: Splats, most: int) -> tuple[Tensor, float]:
     """Return the rows that cover most, in this order, and how much larger they should be drawn.
 
     A Gaussian covers about its opacity times the area of its largest two axes.
     """
-    largest = scales.topk(2, dim=-1).values.sum(-1).exp()
-    covered = torch.sigmoid(opacities) * largest
+    covered = splats.opacities * splats.scales.topk(2, dim=-1).values.prod(-1)
     order = covered.argsort(descending=True)
     if len(order) <= most:
         return order, 1.0
