@@ -3,7 +3,8 @@
 
     .nox/blender-4.5/bin/python benchmarks/capture_protocols.py        # once
     python benchmarks/ablation.py paper --iterations 1500              # the paper's rows A to H
-    python benchmarks/ablation.py default --seconds 60 --jobs 2        # parts of the default model
+    python benchmarks/ablation.py models --iterations 2000 --jobs 2    # the default among others
+    python benchmarks/ablation.py default --iterations 2000 --jobs 2   # the default without a part
     python benchmarks/report.py                                        # tables and plots
 
 A clip is named as in benchmarks/cache: paper/fox-walk, interwoven/robot-arm, fox-walk. Every fit

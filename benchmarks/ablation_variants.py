@@ -33,6 +33,14 @@ PAPER = {
     "H": Variant("H TSSF, DA", _network(fuse="da")),
 }
 
+MODELS = {
+    "ds4d": Variant("ds4d"),
+    "spline": Variant("spline", {"motion": "spline"}),
+    "hexplane": Variant("hexplane", {"motion": "hexplane"}),
+    "ds4d-paper": Variant("ds4d-paper", {"motion": "ds4d-paper"}),
+    "4dgs": Variant("4dgs", {"gaussians": 2000}, preset="4dgs"),
+}
+
 DEFAULT = {
     "ds4d": Variant("ds4d"),
     "no-search": Variant("without the search", {"search": False}),
@@ -46,10 +54,6 @@ DEFAULT = {
     "middle": Variant("reference: middle frame", {"reference": "middle"}),
     "mean": Variant("reference: mean", {"reference": "mean"}),
     "gram-schmidt": Variant("reference: Gram-Schmidt", {"reference": "gram-schmidt"}),
-    "spline": Variant("spline", {"motion": "spline"}),
-    "hexplane": Variant("hexplane", {"motion": "hexplane"}),
-    "ds4d-paper": Variant("ds4d-paper", {"motion": "ds4d-paper"}),
-    "4dgs": Variant("4dgs", {"gaussians": 2000}, preset="4dgs"),
 }
 
-GROUPS = {"paper": PAPER, "default": DEFAULT}
+GROUPS = {"paper": PAPER, "models": MODELS, "default": DEFAULT}
