@@ -11,6 +11,7 @@ from scipy.spatial import cKDTree
 from scipy.spatial.transform import Rotation
 from torch import Tensor
 
+from ..seam.quaternions import make_continuous
 from ..single.node_graph import hang_on
 from .search import Floats, neighbours, rotations_between
 
@@ -39,7 +40,7 @@ def begin_on_places(
         moved[frame] = (weights[..., None] * (now[ids] + arms)).sum(1) - means
         turned[frame] = _mixed(turns, ids, weights)
     own = torch.nn.functional.normalize(splats["quats"], dim=-1).cpu().numpy()
-    spun = _continuous(np.stack([_product(turn, own) for turn in turned]), own) - own
+    spun = make_continuous(np.stack([_product(turn, own) for turn in turned]), own) - own
     solve = _least_squares(np.asarray(basis))
     for name, course in (("motion_means", moved), ("motion_quats", spun)):
         found = np.einsum("kt,tnc->nkc", solve, course)
@@ -65,12 +66,3 @@ def _product(a: np.ndarray, b: np.ndarray) -> np.ndarray:
     w = a[:, :1] * b[:, :1] - (a[:, 1:] * b[:, 1:]).sum(1, keepdims=True)
     axis = a[:, :1] * b[:, 1:] + b[:, :1] * a[:, 1:] + np.cross(a[:, 1:], b[:, 1:])
     return np.concatenate([w, axis], 1)
-
-
-def _continuous(courses: np.ndarray, own: np.ndarray) -> np.ndarray:
-    """Choose the sign of quaternions [T, N, 4] that goes on from the frame before."""
-    before = own
-    for frame, now in enumerate(courses):
-        flipped = (now * before).sum(1, keepdims=True) < 0
-        courses[frame] = before = np.where(flipped, -now, now)
-    return courses
