@@ -16,7 +16,7 @@ import torch
 from torch import Tensor
 
 from ..raster.jit import kernel
-from ..raster.threads import run_interleaved
+from ..raster.threads import run_pieces
 from ..sending import sent
 
 BETAS = (0.9, 0.999)
@@ -47,7 +47,7 @@ class _Contract(torch.autograd.Function):
         out = torch.empty(len(coefficients), coefficients.shape[2])
         planes, flat = _planes(knot_major(coefficients)), out.numpy().reshape(-1)
         blocks = -(-len(flat) // BLOCK)
-        run_interleaved(sum_knots, blocks, LEAST_BLOCKS, planes, knots, weights, flat)
+        run_pieces(sum_knots, blocks, LEAST_BLOCKS, planes, knots, weights, flat)
         return out
 
     @staticmethod
@@ -104,7 +104,7 @@ class KnotAdam(torch.optim.Optimizer):
             for key in ("exp_avg", "exp_avg_sq"):
                 state[key] = knot_major(state[key])
             values = _planes(parameter)
-            run_interleaved(
+            run_pieces(
                 move_knots,
                 -(-values.shape[1] // BLOCK),
                 LEAST_BLOCKS,
@@ -155,9 +155,9 @@ def _planes(coefficients: Tensor) -> np.ndarray:
 
 
 @kernel
-def sum_knots(first, count, step, planes, knots, weights, out):  # type: ignore[no-untyped-def]
-    """Blocks of out[m] = sum over a of weights[a] * planes[knots[a], m]."""
-    for block in range(first, count, step):
+def sum_knots(start, stop, planes, knots, weights, out):  # type: ignore[no-untyped-def]
+    """Blocks start..stop-1 of out[m] = sum over a of weights[a] * planes[knots[a], m]."""
+    for block in range(start, stop):
         low = block * BLOCK
         high = min(low + BLOCK, out.shape[0])
         for m in range(low, high):
@@ -170,14 +170,14 @@ def sum_knots(first, count, step, planes, knots, weights, out):  # type: ignore[
 
 @kernel
 def move_knots(  # type: ignore[no-untyped-def]
-    begin, count, step, values, first, second, knots, weights, gradients, rates, corrections
+    start, stop, values, first, second, knots, weights, gradients, rates, corrections
 ):
-    """Blocks of one Adam step on some knots of values [K, M]; gradients [E, M]."""
+    """Blocks start..stop-1 of one Adam step on some knots of values [K, M]; gradients [E, M]."""
     keep1, keep2 = np.float32(BETAS[0]), np.float32(BETAS[1])
     new1, new2 = np.float32(1 - BETAS[0]), np.float32(1 - BETAS[1])
     tiny = np.float32(EPSILON)
     total = np.empty(BLOCK, np.float32)
-    for block in range(begin, count, step):
+    for block in range(start, stop):
         low = block * BLOCK
         size = min(BLOCK, values.shape[1] - low)
         for a in range(knots.shape[0]):

@@ -11,7 +11,10 @@ from torch import Tensor
 from torch.autograd.function import once_differentiable
 
 from ..raster.jit import kernel
-from ..raster.threads import run_interleaved
+from ..raster.threads import run_pieces, run_ranges
+
+LEAST_POINTS = 1024
+"""Fewer points than this are carried on one thread: sharing them costs more."""
 
 BLOCKS = 8
 """Parts of the points, each with gradients of its own: sums do not depend on the threads."""
@@ -34,7 +37,7 @@ class _Skin(torch.autograd.Function):
     def forward(ctx: Any, points: Tensor, table: Tensor, ids: Tensor, weights: Tensor) -> Tensor:
         arrays = tuple(x.detach().contiguous().numpy() for x in (points, table, ids, weights))
         out = torch.empty_like(points)
-        run_interleaved(carry_points, BLOCKS, 2, *arrays, out.numpy())
+        run_ranges(carry_points, len(points), LEAST_POINTS, *arrays, out.numpy())
         ctx.arrays = arrays
         return out
 
@@ -44,7 +47,7 @@ class _Skin(torch.autograd.Function):
         points, table, _, _ = ctx.arrays
         g_points = torch.empty(points.shape)
         g_table = np.zeros((BLOCKS, *table.shape), np.float32)
-        run_interleaved(
+        run_pieces(
             *(carry_gradients, BLOCKS, 2, *ctx.arrays),
             *(gradient.contiguous().numpy(), g_points.numpy(), g_table),
         )
@@ -52,30 +55,28 @@ class _Skin(torch.autograd.Function):
 
 
 @kernel
-def carry_points(first, count, step, points, table, ids, weights, out):  # type: ignore[no-untyped-def]
-    """Blocks of out[n] = sum over k of weights[n, k] (A x + b) of node ids[n, k]."""
-    total = len(points)
-    for block in range(first, count, step):
-        for n in range(total * block // count, total * (block + 1) // count):
-            x, y, z = points[n, 0], points[n, 1], points[n, 2]
-            a = b = c = np.float32(0)
-            for k in range(ids.shape[1]):
-                row, w = table[ids[n, k]], weights[n, k]
-                a += w * (row[0] * x + row[1] * y + row[2] * z + row[9])
-                b += w * (row[3] * x + row[4] * y + row[5] * z + row[10])
-                c += w * (row[6] * x + row[7] * y + row[8] * z + row[11])
-            out[n, 0], out[n, 1], out[n, 2] = a, b, c
+def carry_points(start, stop, points, table, ids, weights, out):  # type: ignore[no-untyped-def]
+    """For n in start..stop-1: out[n] = sum over k of weights[n, k] (A x + b) of node ids[n, k]."""
+    for n in range(start, stop):
+        x, y, z = points[n, 0], points[n, 1], points[n, 2]
+        a = b = c = np.float32(0)
+        for k in range(ids.shape[1]):
+            row, w = table[ids[n, k]], weights[n, k]
+            a += w * (row[0] * x + row[1] * y + row[2] * z + row[9])
+            b += w * (row[3] * x + row[4] * y + row[5] * z + row[10])
+            c += w * (row[6] * x + row[7] * y + row[8] * z + row[11])
+        out[n, 0], out[n, 1], out[n, 2] = a, b, c
 
 
 @kernel
 def carry_gradients(  # type: ignore[no-untyped-def]
-    first, count, step, points, table, ids, weights, gradient, g_points, g_table
+    start, stop, points, table, ids, weights, gradient, g_points, g_table
 ):
-    """Blocks of the gradients of `carry_points`: of the points, and of the table per block."""
+    """Blocks start..stop-1 of `carry_points`' gradients: of points, and of the table per block."""
     total = len(points)
-    for block in range(first, count, step):
+    for block in range(start, stop):
         sums = g_table[block]
-        for n in range(total * block // count, total * (block + 1) // count):
+        for n in range(total * block // BLOCKS, total * (block + 1) // BLOCKS):
             x, y, z = points[n, 0], points[n, 1], points[n, 2]
             a, b, c = gradient[n, 0], gradient[n, 1], gradient[n, 2]
             gx = gy = gz = np.float32(0)

@@ -16,7 +16,7 @@ from torch.autograd.function import once_differentiable
 
 from ds4d_engine.raster import binning_kernels, projection_kernels, tile_kernels
 from ds4d_engine.raster.scene import Render, Splats, View
-from ds4d_engine.raster.threads import run_interleaved, run_ranges
+from ds4d_engine.raster.threads import run_pieces, run_ranges
 
 LEAST_SPLATS = 4096
 """Fewer splats than this are projected on one thread: sharing them costs more."""
@@ -117,7 +117,7 @@ class _Composite(torch.autograd.Function):
         alphas = torch.empty(height, width)
         image_depths = torch.empty((height, width) if with_depth else (0, 0))
         stops = np.empty((height, width), np.int32)
-        run_interleaved(
+        run_pieces(
             tile_kernels.composite_forward,
             len(tile_ends) - 1,
             LEAST_TILES,
@@ -147,7 +147,7 @@ class _Composite(torch.autograd.Function):
         with_absolute = ctx.means2d is not None
         columns = packed.shape[1] + (2 if with_absolute else 0)
         rows = np.empty((len(entries), columns), np.float32)
-        run_interleaved(
+        run_pieces(
             tile_kernels.composite_backward,
             len(tile_ends) - 1,
             LEAST_TILES,

@@ -51,20 +51,21 @@ def thread_count() -> int:
     return _threads
 
 
-def run_interleaved(kernel: Callable[..., None], count: int, least: int, *args: object) -> None:
-    """Call `kernel(first, count, step, *args)` so that together the calls cover 0..count-1.
+def run_pieces(kernel: Callable[..., None], count: int, least: int, *args: object) -> None:
+    """Call `kernel(start, stop, *args)` on many short ranges that together cover 0..count-1.
 
-    With fewer than `least` items one call does it all.
+    For items of unequal cost. Neighbours stay on one thread: what lies beside each other in
+    memory is then rarely written by two. With fewer than `least` items one call does it all.
     """
     if _threads == 1 or count < least:
-        kernel(0, count, 1, *args)
+        kernel(0, count, *args)
         return
     pieces = min(PIECES_PER_THREAD * _threads, count)
-    _share(lambda piece: kernel(piece, count, pieces, *args), pieces)
+    _share(lambda i: kernel(i * count // pieces, (i + 1) * count // pieces, *args), pieces)
 
 
 def run_ranges(kernel: Callable[..., None], count: int, least: int, *args: object) -> None:
-    """Call `kernel(start, stop, *args)` on consecutive ranges that cover 0..count-1.
+    """Call `kernel(start, stop, *args)` on one range a thread; together they cover 0..count-1.
 
     With fewer than `least` items one call does it all.
     """

@@ -96,10 +96,10 @@ def _place_pixels(ws, stopped, top, left, height, width):  # type: ignore[no-unt
 
 @kernel
 def composite_forward(  # type: ignore[no-untyped-def]
-    first, tiles, step, packed, boxes, tile_ends, entries, width, height, colors, alphas, depths,
+    from_tile, to_tile, packed, boxes, tile_ends, entries, width, height, colors, alphas, depths,
     stops,
 ):  # fmt: skip
-    """Composite tiles first, first+step, ... front to back.
+    """Composite tiles from_tile..to_tile-1 front to back.
 
     Writes colors [H,W,C], alphas [H,W], depths [H,W] unless it is empty, and stops [H,W]: the
     entry of its tile at which a pixel became opaque, or NEVER.
@@ -113,7 +113,7 @@ def composite_forward(  # type: ignore[no-untyped-def]
     # Planes: transmittance, weight, x, y, then the sum of each channel.
     ws = np.empty(PIXELS * (4 + planes), np.float32)
     stopped = np.empty(PIXELS, np.int32)
-    for t in range(first, tiles, step):
+    for t in range(from_tile, to_tile):
         top = (t // across) * TILE
         left = (t % across) * TILE
         _place_pixels(ws, stopped, top, left, height, width)
@@ -183,10 +183,10 @@ def composite_forward(  # type: ignore[no-untyped-def]
 
 @kernel
 def composite_backward(  # type: ignore[no-untyped-def]
-    first, tiles, step, packed, boxes, tile_ends, entries, width, height, colors, alphas, depths,
+    from_tile, to_tile, packed, boxes, tile_ends, entries, width, height, colors, alphas, depths,
     stops, g_colors, g_alphas, g_depths, gradients, with_absolute,
 ):  # fmt: skip
-    """Write one row of `gradients` per entry of tiles first, first+step, ...
+    """Write one row of `gradients` per entry of tiles from_tile..to_tile-1.
 
     Columns: x, y, conic (3), opacity, channels, and with `with_absolute` the sums over pixels
     of |x| and |y|. Runs front to back too: what lies behind a splat is the finished pixel
@@ -204,7 +204,7 @@ def composite_backward(  # type: ignore[no-untyped-def]
     # the exponent, gradient times the channels beyond the third, then each channel's gradient.
     ws = np.empty(PIXELS * (7 + planes), np.float32)
     stopped = np.empty(PIXELS, np.int32)
-    for t in range(first, tiles, step):
+    for t in range(from_tile, to_tile):
         begin = tile_ends[t]
         end = tile_ends[t + 1]
         if begin == end:

@@ -67,14 +67,14 @@ def test_an_impossible_number_of_threads_is_refused(count: int) -> None:
 
 
 def test_a_failing_kernel_on_another_thread_is_heard(threads: Callable[[int], None]) -> None:
-    from ds4d_engine.raster.threads import run_interleaved
+    from ds4d_engine.raster.threads import run_pieces
 
-    def fail(first: int, count: int, step: int) -> None:
+    def fail(start: int, stop: int) -> None:
         raise ValueError("broken kernel")
 
     threads(2)
     with pytest.raises(ValueError, match="broken kernel"):
-        run_interleaved(fail, 100, 1)
+        run_pieces(fail, 100, 1)
 
 
 def test_the_fastest_back_end_is_chosen(monkeypatch: pytest.MonkeyPatch) -> None:
