@@ -42,7 +42,7 @@ class Job:
     variant: str
     clip: str
     seed: int
-    preset: str
+    preset: str  # the run's; a variant may have its own
     settings: dict[str, Any]  # what differs from the preset, the budget included
 
     def same_as(self, row: dict[str, Any]) -> bool:
@@ -62,7 +62,8 @@ def run(job: Job) -> dict[str, Any]:
 
     dataset = load_dataset(CACHE / job.clip)
     tracks = read_tracks(CACHE / job.clip / "tracks.npz")
-    config = FitConfig.preset_named(job.preset).replace(seed=job.seed, **job.settings)
+    preset = GROUPS[job.group][job.variant].preset or job.preset
+    config = FitConfig.preset_named(preset).replace(seed=job.seed, **job.settings)
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder) / "fit.ds4d"
         cpu, wall = time.process_time(), time.monotonic()
@@ -103,7 +104,7 @@ def plan(options: argparse.Namespace) -> list[Job]:
             variant=name,
             clip=clip,
             seed=seed,
-            preset=variants[name].preset or options.preset,
+            preset=options.preset,
             settings=common | variants[name].settings,
         )
         for seed in options.seeds

@@ -111,11 +111,30 @@ def table(study: Study) -> str:
     return "\n".join(lines)
 
 
+def by_clip(study: Study) -> str:
+    """Return PSNR on all and on moving pixels of each clip, mean over seeds, as Markdown."""
+    lines = ["| white / moving dB | " + " | ".join(study.clips) + " |"]
+    lines.append("|" + "---|" * (len(study.clips) + 1))
+    for variant, fits in study.rows.items():
+        cells = [study.label(variant)]
+        for clip in study.clips:
+            scores = [fits[clip, seed]["scores"] for seed in study.seeds]
+            cells.append(
+                " / ".join(
+                    f"{np.mean([score[name] for score in scores]):.2f}"
+                    for name in ("psnr_white", "psnr_moving")
+                )
+            )
+        lines.append("| " + " | ".join(cells) + " |")
+    return "\n".join(lines)
+
+
 def section(study: Study) -> str:
-    """Return a study's heading, what it compares, and its table."""
+    """Return a study's heading, what it compares, and its tables."""
     clips, seeds = ", ".join(study.clips), len(study.seeds)
     lines = [f"**{study.protocol}, {study.budget}** ({clips}; {seeds} seed{'s' * (seeds > 1)})"]
-    return "\n\n".join([*lines, table(study)])
+    each = [by_clip(study)] if study.group == "models" else []
+    return "\n\n".join([*lines, table(study), *each])
 
 
 def _with_spread(values: dict[tuple[str, int], float], style: str) -> str:

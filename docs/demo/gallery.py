@@ -75,11 +75,24 @@ def crop_box(target: bpy.types.Object) -> Inputs:
     return {"Crop Box": box}
 
 
+def stretched(target: bpy.types.Object) -> Inputs:
+    """Turn the splats, stretch them along one axis and flatten them along another, in parallel."""
+    target.rotation_euler = (0.2, 0.0, 0.9)
+    target.scale = (1.2, 0.7, 1.0)
+    camera = bpy.context.scene.camera
+    distance = (camera.matrix_world.translation - target.matrix_world.translation).length
+    camera.data.type = "ORTHO"
+    camera.data.ortho_scale = distance * camera.data.sensor_width / camera.data.lens
+    return {}
+
+
 EVERY_MODE = tuple({"Mode": mode} for mode in MODES)
 SHEETS = (
     Sheet("modes_cycles", EVERY_MODE),
     # Chance decides in EEVEE which of the points is in front: many samples take their mean.
     Sheet("modes_eevee", EVERY_MODE, engine="EEVEE", samples=8),
+    Sheet("stretched_cycles", EVERY_MODE[:2], prepare=stretched),
+    Sheet("stretched_eevee", EVERY_MODE[:2], engine="EEVEE", samples=32, prepare=stretched),
     Sheet("density", tuple({"Density": part} for part in (1.0, 0.3, 0.1, 0.03))),
     Sheet(
         "size_and_opacity",

@@ -58,6 +58,24 @@ def test_a_seed_that_a_clip_lacks_is_left_out(modules) -> None:
     assert study.pairs == [("bee-spit", 0), ("fox-walk", 0)]
 
 
+def test_models_are_shown_clip_by_clip_too(modules) -> None:
+    clips = ("bee-spit", "fox-walk")
+    fits = [
+        row(variant, seed, moving + seed, clip) | {"group": "models"}
+        for variant, moving in (("ds4d", 25.0), ("4dgs", 20.0))
+        for seed in (0, 1)
+        for clip in clips
+    ]
+    (study,) = modules[1].studies(fits)  # 4dgs starts from a preset of its own, in the same table
+    assert modules[1].by_clip(study).splitlines() == [
+        "| white / moving dB | bee-spit | fox-walk |",
+        "|---|---|---|",
+        "| ds4d | 30.00 / 25.50 | 30.00 / 25.50 |",
+        "| 4dgs | 30.00 / 20.50 | 30.00 / 20.50 |",
+    ]
+    assert modules[1].by_clip(study) in modules[1].section(study)
+
+
 def test_a_page_gets_tables_and_plots_between_its_markers(modules, tmp_path) -> None:
     results, page = tmp_path / "rows.jsonl", tmp_path / "page.md"
     results.write_text("".join(json.dumps(one) + "\n" for one in ROWS))
