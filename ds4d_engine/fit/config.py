@@ -156,7 +156,7 @@ class FitConfig:
     lr_quats: float = _setting(3e-3, "quaternions")
     lr_opacities: float = _setting(3e-2, "opacity logits")
     lr_colors: float = _setting(1e-2, "colours, in units of 0..1")
-    lr_motion: float = _setting(7e-3, "spline coefficients")
+    lr_motion: float = _setting(1e-2, "spline coefficients")
     prior_final: float = _setting(
         0.001, "motion priors at the end, as a part of those at the start"
     )

@@ -68,7 +68,7 @@ def create_optimizers(
         "shN": config.lr_colors / SH_C0 / 20,
     } | motion.per_gaussian_lr()
     return {
-        name: KnotAdam([parameters[name]], lr=rate)
+        name: KnotAdam([parameters[name]], lr=rate, damping=motion.knot_damping.get(name, 0.0))
         if name in motion.knot_names
         else torch.optim.Adam(
             [parameters[name]], lr=rate, eps=motion.adam_epsilons.get(name, 1e-15), fused=True

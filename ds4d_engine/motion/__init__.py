@@ -85,6 +85,8 @@ class Motion(nn.Module):
     """Iterations after which the model wants `refresh`; 0: it never needs one."""
     clones_keep_features: bool = False
     """Whether `refresh` after densification does without `visible`."""
+    knot_damping: Mapping[str, float] = {}
+    """`KnotAdam`'s damping of those, where it has any."""
     adam_epsilons: Mapping[str, float] = {}
     """Adam's epsilon by tensor, where it is not negligible: smaller gradients then hardly count."""
     needs_visibility: bool = False

@@ -62,12 +62,15 @@ class _Contract(torch.autograd.Function):
 class KnotAdam(torch.optim.Optimizer):
     """Adam over coefficients [N, K, C] that moves only the knots with a gradient.
 
-    Each knot counts its own steps for Adam's bias correction.
+    Each knot counts its own steps for Adam's bias correction. With `damping`, what steps are
+    divided by grows by the root of `damping` times the mean square over all of the knot's values.
+    Without, Adam takes as large steps where gradients are little but noise as anywhere else: what
+    lies on a surface without texture would wander off along it.
     """
 
-    def __init__(self, params: Sequence[Tensor], lr: float) -> None:
+    def __init__(self, params: Sequence[Tensor], lr: float, damping: float = 0.0) -> None:
         """Optimise `params` with learning rate `lr`."""
-        super().__init__(params, {"lr": lr})
+        super().__init__(params, {"lr": lr, "damping": damping})
 
     @torch.no_grad()
     def step(self, closure: Any = None) -> None:  # type: ignore[override]
@@ -76,7 +79,7 @@ class KnotAdam(torch.optim.Optimizer):
             for parameter in group["params"]:
                 pending = getattr(parameter, "knot_gradients", [])
                 if pending:
-                    self._move(parameter, pending, float(group["lr"]))
+                    self._move(parameter, pending, float(group["lr"]), float(group["damping"]))
 
     def zero_grad(self, set_to_none: bool = True) -> None:
         """Forget the gradients that `contract` left."""
@@ -84,7 +87,7 @@ class KnotAdam(torch.optim.Optimizer):
             for parameter in group["params"]:
                 parameter.knot_gradients = []
 
-    def _move(self, parameter: Tensor, pending: list, rate: float) -> None:
+    def _move(self, parameter: Tensor, pending: list, rate: float, damping: float) -> None:
         state = self.state[parameter]
         if not state:
             state["step"] = torch.zeros(parameter.shape[1])
@@ -99,26 +102,47 @@ class KnotAdam(torch.optim.Optimizer):
         rates = (rate / (1 - BETAS[0] ** steps)).astype(np.float32)
         corrections = (1 / np.sqrt(1 - BETAS[1] ** steps)).astype(np.float32)
         gradients = torch.stack([entry[2] for entry in pending])  # [E, N, C]
-        if parameter.device.type == "cpu":
+        if on_cpu(parameter):
             parameter.data = knot_major(parameter.data)
             for key in ("exp_avg", "exp_avg_sq"):
                 state[key] = knot_major(state[key])
-            values = _planes(parameter)
+            values, squares = _planes(parameter), _planes(state["exp_avg_sq"])
+            flat = gradients.flatten(1).numpy()
+            mean = _mean_squares(squares[knots], weights, flat) if damping else np.zeros(len(knots))
             run_pieces(
                 move_knots,
                 -(-values.shape[1] // BLOCK),
                 LEAST_BLOCKS,
                 values,
                 _planes(state["exp_avg"]),
-                _planes(state["exp_avg_sq"]),
+                squares,
                 knots,
                 weights,
-                gradients.flatten(1).numpy(),
+                flat,
                 rates,
                 corrections,
+                (np.sqrt(damping * mean) * corrections + EPSILON).astype(np.float32),
             )
         else:
-            _move_on_device(parameter, state, knots, weights, gradients, rates, corrections)
+            _move_on_device(
+                parameter, state, knots, weights, gradients, rates, corrections, damping
+            )
+
+
+def on_cpu(parameter: Tensor) -> bool:
+    """Tell whether the kernels can move a parameter."""
+    return parameter.device.type == "cpu"
+
+
+def _mean_squares(squares: np.ndarray, weights: np.ndarray, gradients: np.ndarray) -> np.ndarray:
+    """Return the mean [A] of Adam's squares [A, M] after gradients [E, M] weighted [E, A] came in.
+
+    The mean of a weighted sum's square is found from the gradients' products.
+    """
+    products = gradients @ gradients.T / gradients.shape[1]
+    fresh = np.einsum("ea,ef,fa->a", weights, products, weights).clip(0)
+    mean: np.ndarray = BETAS[1] * squares.mean(1) + (1 - BETAS[1]) * fresh
+    return mean
 
 
 def _move_on_device(
@@ -129,13 +153,15 @@ def _move_on_device(
     gradients: Tensor,
     rates: np.ndarray,
     corrections: np.ndarray,
+    damping: float,
 ) -> None:
     index = sent(knots, parameter)
     gradient = torch.einsum("enc,ek->nkc", gradients, sent(weights, gradients))
     first = state["exp_avg"][:, index].lerp_(gradient, 1 - BETAS[0])
     second = state["exp_avg_sq"][:, index].lerp_(gradient.square(), 1 - BETAS[1])
+    around = (damping * second.mean((0, 2))).sqrt()[:, None]
     state["exp_avg"][:, index], state["exp_avg_sq"][:, index] = first, second
-    scale = second.sqrt() * sent(corrections, gradients)[:, None] + EPSILON
+    scale = (second.sqrt() + around) * sent(corrections, gradients)[:, None] + EPSILON
     parameter[:, index] -= sent(rates, gradients)[:, None] * first / scale
 
 
@@ -170,12 +196,11 @@ def sum_knots(start, stop, planes, knots, weights, out):  # type: ignore[no-unty
 
 @kernel
 def move_knots(  # type: ignore[no-untyped-def]
-    start, stop, values, first, second, knots, weights, gradients, rates, corrections
+    start, stop, values, first, second, knots, weights, gradients, rates, corrections, least
 ):
     """Blocks start..stop-1 of one Adam step on some knots of values [K, M]; gradients [E, M]."""
     keep1, keep2 = np.float32(BETAS[0]), np.float32(BETAS[1])
     new1, new2 = np.float32(1 - BETAS[0]), np.float32(1 - BETAS[1])
-    tiny = np.float32(EPSILON)
     total = np.empty(BLOCK, np.float32)
     for block in range(start, stop):
         low = block * BLOCK
@@ -195,4 +220,4 @@ def move_knots(  # type: ignore[no-untyped-def]
                 g = total[m]
                 mean[m] = keep1 * mean[m] + new1 * g
                 square[m] = keep2 * square[m] + new2 * g * g
-                value[m] -= rate * mean[m] / (np.sqrt(square[m]) * correction + tiny)
+                value[m] -= rate * mean[m] / (np.sqrt(square[m]) * correction + least[a])

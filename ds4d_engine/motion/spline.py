@@ -27,6 +27,7 @@ class SplineMotion(Motion):
     name: ClassVar[str] = "spline"
     _reached: Tensor
     knot_names: tuple[str, ...] = PLACES
+    knot_damping: Mapping[str, float] = dict.fromkeys(PLACES, 1.0)
 
     def __init__(
         self,
@@ -34,7 +35,7 @@ class SplineMotion(Motion):
         *,
         knots: int | None = None,
         scales: bool = False,
-        learning_rate: float = 7e-3,
+        learning_rate: float = 1e-2,
     ) -> None:
         """Set up the basis.
 

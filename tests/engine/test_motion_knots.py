@@ -6,6 +6,7 @@ from __future__ import annotations
 import numpy as np
 import torch
 
+from ds4d_engine.motion import knots
 from ds4d_engine.motion.knots import KnotAdam, contract
 
 
@@ -35,6 +36,35 @@ def test_steps_on_every_knot_agree_with_torch_adam() -> None:
             optimizer.step()
             optimizer.zero_grad()
     torch.testing.assert_close(sparse, dense, rtol=1e-4, atol=1e-5)
+
+
+def test_damping_makes_small_steps_of_small_gradients_on_every_device(monkeypatch) -> None:
+    gains = torch.ones(11, 4)
+    gains[:5] = 0.01  # gradients a hundredth as large
+    there = coefficients()
+    here = torch.nn.Parameter(there.detach().clone())
+    before = here.detach().clone()
+    optimizers = {False: KnotAdam([here], 0.01, damping=1.0), True: KnotAdam([there], 0.01, 1.0)}
+    weights = [0.0, 0.3, 0.7, 0.0, 0.0, 0.0]
+    for _ in range(20):
+        for on_device, values in ((False, here), (True, there)):
+            (contract(values, weights) * gains).sum().backward()
+            if on_device:  # the tensors' own arithmetic instead of the kernel
+                with monkeypatch.context() as patch:
+                    patch.setattr(knots, "on_cpu", lambda parameter: False)
+                    optimizers[on_device].step()
+            else:
+                optimizers[on_device].step()
+            optimizers[on_device].zero_grad()
+    torch.testing.assert_close(here, there, rtol=1e-4, atol=1e-5)
+    moved = (here.detach() - before)[:, 2].abs()
+    assert float(moved[:5].max()) < 0.05 * float(moved[5:].min())
+    free = coefficients()
+    plain = KnotAdam([free], 0.01)
+    (contract(free, weights) * gains).sum().backward()
+    plain.step()
+    steps = (free.detach() - before)[:, 2].abs()
+    torch.testing.assert_close(steps, torch.full_like(steps, 0.01), rtol=1e-3, atol=0)
 
 
 def test_knots_without_weight_stay_where_they_are() -> None:
