@@ -35,7 +35,7 @@ PAPER = {
 
 MODELS = {
     "ds4d": Variant("ds4d"),
-    "spline": Variant("spline", {"motion": "spline"}),
+    "spline": Variant("spline", {"motion": "spline", "lr_motion": 7e-3}),
     "hexplane": Variant("hexplane", {"motion": "hexplane"}),
     "ds4d-paper": Variant("ds4d-paper", {"motion": "ds4d-paper"}),
     "4dgs": Variant("4dgs", {"gaussians": 2000}, preset="4dgs"),
@@ -45,6 +45,7 @@ DEFAULT = {
     "ds4d": Variant("ds4d"),
     "no-search": Variant("without the search", {"search": False}),
     "no-appearance": Variant("without changing looks", {"appearance": False}),
+    "no-damping": Variant("without damping", {"damping": 0.0}),
     "no-gate": Variant("without the gate", {"gate": False}),
     "no-stillness": Variant("without stillness", {"stillness": 0.0}),
     "no-rigidity": Variant("without rigidity", {"rigidity": 0.0}),

@@ -68,6 +68,9 @@ class FitConfig:
         "ds4d", "motion model", ("ds4d", "spline", "hexplane", "ds4d-paper", "nodes")
     )
     knots: int = _setting(0, "spline knots over the clip; 0 takes one a frame")
+    damping: float = _setting(
+        1.0, "how much steps of motion are held to the mean gradient of all Gaussians (ds4d)"
+    )
     rigidity: float = _setting(1.0, "weight of local rigidity (ds4d)")
     stillness: float = _setting(
         2.0, "weight that keeps Gaussians of low dynamic score in their place (ds4d)"
@@ -156,7 +159,7 @@ class FitConfig:
     lr_quats: float = _setting(3e-3, "quaternions")
     lr_opacities: float = _setting(3e-2, "opacity logits")
     lr_colors: float = _setting(1e-2, "colours, in units of 0..1")
-    lr_motion: float = _setting(1e-2, "spline coefficients")
+    lr_motion: float = _setting(6e-3, "spline coefficients")
     prior_final: float = _setting(
         0.001, "motion priors at the end, as a part of those at the start"
     )
@@ -266,9 +269,15 @@ class FitConfig:
 
 
 PRESETS: dict[str, dict[str, Any]] = {
-    "draft": {"iterations": 4_000, "gaussians": 4_000, "max_gaussians": 6_000},
+    # the more steps, the shorter those of motion: what none of them has to say adds up
+    "draft": {"iterations": 4_000, "gaussians": 4_000, "max_gaussians": 6_000, "lr_motion": 1e-2},
     "standard": {},
-    "high": {"iterations": 60_000, "gaussians": 12_000, "max_gaussians": 60_000},
+    "high": {
+        "iterations": 60_000,
+        "gaussians": 12_000,
+        "max_gaussians": 60_000,
+        "lr_motion": 4e-3,
+    },
     # 4DGaussians as published for D-NeRF: 3,000 coarse and 20,000 fine steps, 2,000 random points,
     # growth every 100 steps up to 15,000 of the fine ones, L1 alone. Rates of centres are times
     # the cameras' extent, as in motion/networks.py. docs/method.md says what does not transfer.

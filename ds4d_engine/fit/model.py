@@ -121,6 +121,7 @@ def build_motion_model(
         settings = {
             "knots": knots,
             "learning_rate": config.lr_motion,
+            "damping": config.damping,
             "reference": config.reference,
             "fuse": config.fuse,
             "gate": config.gate,

@@ -70,6 +70,7 @@ class DS4DMotion(SplineMotion):
         neighbours: int = 4,
         search: bool = True,
         appearance: bool = True,
+        damping: float = 1.0,
         **spline: Any,
     ) -> None:
         """Set up splines and decouple the clip's features.
@@ -79,7 +80,7 @@ class DS4DMotion(SplineMotion):
         rigidity, `likeness` the weight of features against distance among neighbours. `search`
         starts from places found by features, `appearance` lets what moves change its looks.
         """
-        super().__init__(clip, **spline)
+        super().__init__(clip, damping=damping, **spline)
         assert clip.features is not None
         if fuse == "ga":
             raise ConfigError(

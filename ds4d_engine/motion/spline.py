@@ -27,7 +27,6 @@ class SplineMotion(Motion):
     name: ClassVar[str] = "spline"
     _reached: Tensor
     knot_names: tuple[str, ...] = PLACES
-    knot_damping: Mapping[str, float] = dict.fromkeys(PLACES, 1.0)
 
     def __init__(
         self,
@@ -35,12 +34,13 @@ class SplineMotion(Motion):
         *,
         knots: int | None = None,
         scales: bool = False,
-        learning_rate: float = 1e-2,
+        learning_rate: float = 7e-3,
+        damping: float = 0.0,
     ) -> None:
         """Set up the basis.
 
         `knots` is the number K of coefficients per channel, by default one a frame and at
-        least 4. `scales` adds coefficients for the log-scales.
+        least 4. `scales` adds coefficients for the log-scales. `damping` is `KnotAdam`'s.
         """
         super().__init__()
         self.knots = max(4, clip.frame_count) if knots is None else knots
@@ -48,6 +48,7 @@ class SplineMotion(Motion):
             raise ConfigError(f"A cubic spline needs at least 4 knots, not {self.knots}.")
         self.scales = scales
         self.learning_rate = learning_rate
+        self.knot_damping = dict.fromkeys(PLACES, damping)
         start = min(int(clip.middle_time * (self.knots - 3)), self.knots - 4)
         # first and last knot with a share in the time window; a buffer, so that checkpoints have it
         self.register_buffer("_reached", torch.tensor([start, start + 3]))
