@@ -4,8 +4,9 @@
     python benchmarks/report.py
 
 Tables go between `<!-- ablation-paper:begin -->` and `<!-- ablation-paper:end -->`, and likewise
-for every other group; plots to docs/images/benchmarks. A table holds the clips and seeds that
-all of its rows have. Spread is the deviation over seeds of the mean over clips.
+for every other group, those of dense clips apart (`ablation-models-dense`); plots to
+docs/images/benchmarks. A table holds the clips and seeds that all of its rows have. Spread is the
+deviation over seeds of the mean over clips.
 """
 
 from __future__ import annotations
@@ -62,24 +63,29 @@ def plot_name(study: Study) -> str:
     return "-".join(words.lower().split()) + ".svg"
 
 
+def place(study: Study) -> str:
+    """Return the name of the markers between which a study's tables go."""
+    return f"ablation-{study.group}" + "-dense" * study.protocol.startswith("dense")
+
+
 def report(results: Path, page: Path, plots: Path) -> None:
     """Write the tables of a file of results into a page, and a plot of each into a folder.
 
     Rows without a clip and seed that all variants of their study have are left out, and named.
     """
     text = page.read_text(encoding="utf-8")
-    groups: dict[str, list[str]] = {}
+    places: dict[str, list[str]] = {}
     for study in studies(read_rows(results)):
         if not study.pairs:
             print(f"{plot_name(study)[:-4]}: no clip has all variants yet; left out")
             continue
         draw(study, plots / plot_name(study))
         link = Path(os.path.relpath(plots / plot_name(study), page.parent)).as_posix()
-        groups.setdefault(study.group, []).append(
+        places.setdefault(place(study), []).append(
             f"{section(study)}\n\n![Gain of each variant]({link})"
         )
-    for group, sections in groups.items():
-        text = fill(text, f"ablation-{group}", "\n\n".join(sections))
+    for name, sections in places.items():
+        text = fill(text, name, "\n\n".join(sections))
     page.write_text(text, encoding="utf-8")
 
 

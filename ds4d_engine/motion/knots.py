@@ -137,9 +137,10 @@ def on_cpu(parameter: Tensor) -> bool:
 def _mean_squares(squares: np.ndarray, weights: np.ndarray, gradients: np.ndarray) -> np.ndarray:
     """Return the mean [A] of Adam's squares [A, M] after gradients [E, M] weighted [E, A] came in.
 
-    The mean of a weighted sum's square is found from the gradients' products.
+    The mean of a weighted sum's square is found from the gradients' products, which are summed
+    in one order whatever the number of threads: BLAS would not.
     """
-    products = gradients @ gradients.T / gradients.shape[1]
+    products = (gradients[:, None] * gradients).mean(2)
     fresh = np.einsum("ea,ef,fa->a", weights, products, weights).clip(0)
     mean: np.ndarray = BETAS[1] * squares.mean(1) + (1 - BETAS[1]) * fresh
     return mean
