@@ -97,7 +97,9 @@ def test_a_world_point_projects_where_blender_would_draw_it(folder: Path) -> Non
         expected = opengl_pixel(opengl_pose(azimuth), point)
         np.testing.assert_allclose([column / depth, row / depth], expected, atol=1e-9)
         assert depth > 0
-        np.testing.assert_allclose(camera.camtoworld[:3, 3], opengl_pose(azimuth)[:3, 3], atol=1e-12)
+        np.testing.assert_allclose(
+            camera.camtoworld[:3, 3], opengl_pose(azimuth)[:3, 3], atol=1e-12
+        )
 
 
 def test_scaling_down_moves_every_projected_point_with_the_picture(folder: Path) -> None:
