@@ -87,9 +87,10 @@ def make_cases(assets: dict[str, Asset]) -> list[Case]:
             Case(view.name, ("adversarial",), "Splats", engine, view, 45.0) for view in small[1:]
         ]
     # What was drawn for another camera and then held: nothing may depend on the active one.
-    view = replace(small[0], name=f"{HELD_PIXELS} px", size=(HELD_PIXELS, HELD_PIXELS))
-    what = f"{len(assets['smooth'].frame(0)):,} smooth, free view"
-    cases.append(Case(what, ("smooth",), HELD, "EEVEE", view, 38.0, samples=HELD_SAMPLES))
+    for name, first in (("smooth", small[0]), ("fit", views(*extent(assets["fit"].at(FRAME)))[0])):
+        view = replace(first, name=f"{HELD_PIXELS} px", size=(HELD_PIXELS, HELD_PIXELS))
+        what = f"{len(assets[name].frame(0)):,} {name}, free view"
+        cases.append(Case(what, (name,), HELD, "EEVEE", view, 38.0, samples=HELD_SAMPLES))
     two = ("adversarial", "second")
     cases.append(Case("two assets, each by itself", two, "Splats", "EEVEE", small[0]))
     cases.append(Case("two assets", two, "Splats together", "EEVEE", small[0], 42.0))
@@ -182,6 +183,7 @@ def main() -> None:
         "adversarial": adversarial(),
         "second": adversarial(seed=1),
         "smooth": smooth(),
+        "fit": fitted,
         "fitted": fitted_like(fitted, 100_000),
     }
     cases = [case for case in make_cases(assets) if options.only in case.picture]

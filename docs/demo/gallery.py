@@ -92,7 +92,7 @@ SHEETS = (
     # Chance decides in EEVEE which of the points is in front: many samples take their mean.
     Sheet("modes_eevee", EVERY_MODE, engine="EEVEE", samples=8),
     Sheet("stretched_cycles", EVERY_MODE[:2], prepare=stretched),
-    Sheet("stretched_eevee", EVERY_MODE[:2], engine="EEVEE", samples=8, prepare=stretched),
+    Sheet("stretched_eevee", EVERY_MODE[:2], engine="EEVEE", samples=64, prepare=stretched),
     Sheet("density", tuple({"Density": part} for part in (1.0, 0.3, 0.1, 0.03))),
     Sheet(
         "size_and_opacity",
