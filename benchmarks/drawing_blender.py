@@ -39,6 +39,8 @@ def import_all(plan: dict[str, Any]) -> None:
         if len(targets) > 1:
             targets[1].matrix_world = mathutils.Matrix(plan["moved"])
         setup_render(scene, case["engine"], samples=case["samples"])
+        # There is no world, yet EEVEE would draw maps of the shadows of its sun.
+        scene.eevee.use_shadows = False
         if case["drawing"] in RIVALS:
             draw_as(targets[0], case["drawing"])
         if case["drawing"] == "Splats together":

@@ -16,11 +16,11 @@ import bpy
 from .node_fingerprint import seal
 from .node_layout import arrange
 from .nodes import VERSION_KEY, Field, Tree
-from .surface import surface
+from .surface import chance, cover, light
 
 MATERIAL_NAME = "DS4D Splat"
 POINT_MATERIAL_NAME = "DS4D Point"
-MATERIAL_VERSION = 3
+MATERIAL_VERSION = 4
 
 # The engine's limits: a splat never covers a pixel completely, and a fainter touch is skipped.
 ALPHA_MAX = 0.999
@@ -88,10 +88,14 @@ def _build(tree: Tree, distance: Callable[[Tree, Field], Field]) -> None:
     color = tree.shaded("splat_color", "Color")
     if points:  # solid ones come with the signed color that was played
         color = tree.vector_math("MAXIMUM", color, (0.0, 0.0, 0.0))
-    shader = surface(tree, color, alpha, points=points)
-    output = tree.node("ShaderNodeOutputMaterial", {"Surface": shader})
-    if points:
-        tree.connect(tree.input(output, "Displacement"), _flattened(tree))
+    shown = light(tree, color, points=points)
+    if not points:
+        tree.node("ShaderNodeOutputMaterial", {"Surface": cover(tree, shown, alpha)})
+        return
+    exact, drawn = cover(tree, shown, alpha), cover(tree, shown, chance(tree, alpha))
+    tree.node("ShaderNodeOutputMaterial", {"Surface": exact}, target="CYCLES")
+    moved = {"Surface": drawn, "Displacement": _flattened(tree)}
+    tree.node("ShaderNodeOutputMaterial", moved, target="EEVEE")
 
 
 def gaussian_alpha(tree: Tree, distance: Callable[[Tree, Field], Field]) -> Field:

@@ -18,6 +18,7 @@ BEFORE_KEY = "ds4d_render_before"
 WORLD_NAME = "DS4D Background"
 # A setting that is a data block has no value to write down; its name stands for it.
 _WORLD = "world"
+_SUN_SHADOW = "world.use_sun_shadow"
 
 
 @dataclass(frozen=True)
@@ -65,6 +66,8 @@ def setup_render(
     if background is not None:
         world = _background(background, encoded=view_transform != "Raw")
         settings[_WORLD] = world.name
+    elif engine == "EEVEE" and _shines_evenly(scene.world):
+        settings[_SUN_SHADOW] = False
     changes = changes_to(scene, settings)
     _remember(scene, changes)
     for change in changes:
@@ -93,6 +96,8 @@ def changes_to(scene: bpy.types.Scene, settings: dict[str, Any]) -> list[Change]
     """Return those of the settings that the scene has otherwise, in their order."""
     changes = []
     for path, new in settings.items():
+        if path == _SUN_SHADOW and scene.world is None:
+            continue
         old = _read(scene, path)
         if old != new and not (isinstance(new, float) and abs(old - new) < 1e-6):
             changes.append(Change(path, _name(scene, path), old, new))
@@ -134,7 +139,8 @@ def _cycles(samples: int, antialias: bool) -> dict[str, Any]:
 def _eevee(samples: int, antialias: bool) -> dict[str, Any]:
     return {
         "eevee.taa_render_samples": samples,
-        "render.filter_size": 1.0 if antialias else 0.0,
+        # Hardly wider than nothing: samples that differ let chance decide anew about soft points.
+        "render.filter_size": 1.0 if antialias else 0.02,
     }
 
 
@@ -160,7 +166,8 @@ def _write(scene: bpy.types.Scene, path: str, value: Any) -> None:
         scene.world = None if value is None else bpy.data.worlds.get(value)
         return
     owner, _, name = path.rpartition(".")
-    setattr(scene.path_resolve(owner), name, value)
+    if (target := scene.path_resolve(owner)) is not None:
+        setattr(target, name, value)
 
 
 def _name(scene: bpy.types.Scene, path: str) -> str:
@@ -188,7 +195,19 @@ def _background(color: Sequence[float], *, encoded: bool) -> bpy.types.World:
     shader.inputs["Color"].default_value = (*values, 1.0)
     output = nodes.new("ShaderNodeOutputWorld")
     world.node_tree.links.new(shader.outputs[0], output.inputs["Surface"])
+    world.use_sun_shadow = False
     return world
+
+
+def _shines_evenly(world: bpy.types.World | None) -> bool:
+    """Tell whether a world has no sun, for whose shadows EEVEE would draw maps all the same.
+
+    They cost more than the picture does, and nothing of them is seen.
+    """
+    if world is None:
+        return False
+    nodes = world.node_tree.nodes if world.node_tree is not None else ()
+    return {node.bl_idname for node in nodes} <= {"ShaderNodeBackground", "ShaderNodeOutputWorld"}
 
 
 def decode_srgb(value: float) -> float:

@@ -19,7 +19,7 @@ from ds4d_blender.nodes import set_menu
 from ds4d_blender.rendering import setup_render
 from ds4d_engine.seam import Asset, Camera, Gaussians, write_asset
 from tests.blender import reference
-from tests.blender.observe import drawn, rendered
+from tests.blender.observe import drawn, need_eevee, rendered
 from tests.blender.synthetic import CAMERAS, asset, camera, transformed
 
 REQUIRED_DB = 60.0
@@ -199,6 +199,32 @@ def test_soft_points_agree_with_the_reference_where_few_overlap(
     expected = reference.render(clip.frame(0), view.pinhole, parallel=view.parallel > 0)
     assert expected[1].max() > 0.9
     assert quality(scene, tmp_path, expected, 0.0) > SOFT_DB
+
+
+def test_chance_is_new_for_every_soft_point_and_sample_in_eevee(
+    scene: bpy.types.Scene, tmp_path: Path
+) -> None:
+    """Two layers that cover half each cover three quarters, at every pixel."""
+    need_eevee()
+    samples, layers = 96, 2
+    clip, view = asset(layers, 0), View(parallel=0.2, size=(32, 32))
+    layer = replace(
+        clip.static,
+        means=np.outer([0.0, 0.5], [-0.55, 0.66, -0.5]).astype(np.float32),
+        scales=np.full((layers, 3), 1.0, np.float32),
+        opacities=np.full(layers, 0.5, np.float32),
+    )
+    target = imported(replace(clip, static=layer), tmp_path)
+    set_menu(target.modifiers["DS4D Draw"], "Mode", "Soft Points", MODES)
+    view.look(scene)
+    setup_render(scene, "EEVEE", samples=samples)
+    scene.eevee.use_shadows = False  # nothing shines
+    _, expected = reference.render(layer, view.pinhole, parallel=True)
+    assert expected.min() > 0.7 and expected.max() < 0.76
+    error = rendered(scene, tmp_path)[..., 3] - expected
+    alone = np.sqrt(0.75 * 0.25 / samples)  # of chances that know nothing of each other
+    assert abs(error.mean()) < 0.005
+    assert error.std() < 1.2 * alone
 
 
 def test_splats_at_the_camera_and_behind_it_have_no_size(

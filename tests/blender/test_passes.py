@@ -3,9 +3,6 @@
 
 from __future__ import annotations
 
-import ctypes.util
-import os
-import sys
 from dataclasses import replace
 from pathlib import Path
 
@@ -19,7 +16,7 @@ from ds4d_blender.passes import setup_passes
 from ds4d_blender.rendering import setup_render
 from ds4d_engine.seam import Camera, Gaussians, write_asset
 from tests.blender import reference
-from tests.blender.observe import rendered
+from tests.blender.observe import need_eevee, rendered
 from tests.blender.synthetic import CAMERAS, asset
 
 # dB of masks, and the largest error of depth in scene units where something covers 5 % of a pixel.
@@ -85,14 +82,6 @@ def show(scene: bpy.types.Scene, node: bpy.types.Node, names: tuple[str, ...]) -
     kinds = {"CompositorNodeComposite", "NodeGroupOutput"}
     output = next(item for item in tree.nodes if item.bl_idname in kinds)
     tree.links.new(combine.outputs[0], output.inputs[0])
-
-
-def need_eevee() -> None:
-    if sys.platform == "linux" and ctypes.util.find_library("EGL") is None:
-        lack = "EEVEE needs a graphics driver: install libegl1 and libgl1-mesa-dri"
-        if os.environ.get("CI", "").lower() not in ("", "0", "false"):
-            pytest.fail(lack)
-        pytest.skip(lack)
 
 
 @pytest.mark.parametrize("engine", ["CYCLES", "EEVEE"])

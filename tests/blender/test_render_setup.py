@@ -29,7 +29,8 @@ def settings(scene: bpy.types.Scene) -> dict[str, object]:
         for name, value in scene.path_resolve(owner).bl_rna.properties.items():
             if value.type == "ENUM" or not getattr(value, "is_array", True):
                 found[f"{owner}.{name}"] = getattr(scene.path_resolve(owner), name)
-    return found | {"world": scene.world}
+    sun = scene.world.use_sun_shadow if scene.world else None
+    return found | {"world": scene.world, "sun": sun}
 
 
 def test_only_what_changes_is_listed_in_words(scene: bpy.types.Scene) -> None:
@@ -76,3 +77,36 @@ def test_clips_fitted_for_encoded_blending_are_shown_raw(
     assert scene.view_settings.view_transform == "Raw"
     assert scene.render.engine.startswith("BLENDER_EEVEE")
     assert scene.render.use_motion_blur
+
+
+def test_eevee_draws_no_maps_for_a_sun_that_the_world_has_not(scene: bpy.types.Scene) -> None:
+    scene.world = bpy.data.worlds.new("Grey")
+    words = [str(change) for change in setup_render(scene, "EEVEE")]
+    assert any(line.endswith("on → off") for line in words)
+    assert not scene.world.use_sun_shadow
+    assert scene.eevee.use_shadows  # those of lamps
+    restore_render(scene)
+    assert scene.world.use_sun_shadow
+
+
+def test_the_sun_of_a_sky_keeps_its_shadows(scene: bpy.types.Scene) -> None:
+    scene.world = sky = bpy.data.worlds.new("Sky")
+    if sky.node_tree is None:  # until Blender 5.0
+        sky.use_nodes = True
+    sky.node_tree.nodes.new("ShaderNodeTexEnvironment")
+    setup_render(scene, "EEVEE")
+    assert sky.use_sun_shadow
+
+
+def test_settings_come_back_where_the_world_was_removed(scene: bpy.types.Scene) -> None:
+    scene.world = grey = bpy.data.worlds.new("Grey")
+    setup_render(scene, "EEVEE")
+    bpy.data.worlds.remove(grey)
+    restore_render(scene)
+    assert scene.world is None
+    scene.world = grey = bpy.data.worlds.new("Grey")
+    setup_render(scene, "EEVEE")
+    setup_render(scene, "EEVEE", background=(1, 1, 1))
+    bpy.data.worlds.remove(grey)
+    restore_render(scene)
+    assert scene.world is None
