@@ -172,6 +172,8 @@ def _write(scene: bpy.types.Scene, path: str, value: Any) -> None:
 
 def _name(scene: bpy.types.Scene, path: str) -> str:
     """Return the name of a setting that the artist sees."""
+    if path == _SUN_SHADOW:
+        return "Sun Shadow of the World"  # Blender's own is "Use Shadow", as if there were no other
     owner, _, name = path.rpartition(".")
     target = scene.path_resolve(owner) if owner else scene
     return target.bl_rna.properties[name].name or name

@@ -82,7 +82,7 @@ def test_clips_fitted_for_encoded_blending_are_shown_raw(
 def test_eevee_draws_no_maps_for_a_sun_that_the_world_has_not(scene: bpy.types.Scene) -> None:
     scene.world = bpy.data.worlds.new("Grey")
     words = [str(change) for change in setup_render(scene, "EEVEE")]
-    assert any(line.endswith("on → off") for line in words)
+    assert "Sun Shadow of the World: on → off" in words
     assert not scene.world.use_sun_shadow
     assert scene.eevee.use_shadows  # those of lamps
     restore_render(scene)
