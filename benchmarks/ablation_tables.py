@@ -133,8 +133,7 @@ def section(study: Study) -> str:
     """Return a study's heading, what it compares, and its tables."""
     clips, seeds = ", ".join(study.clips), len(study.seeds)
     lines = [f"**{study.protocol}, {study.budget}** ({clips}; {seeds} seed{'s' * (seeds > 1)})"]
-    each = [by_clip(study)] if study.group != "paper" else []
-    return "\n\n".join([*lines, table(study), *each])
+    return "\n\n".join([*lines, table(study), by_clip(study)])
 
 
 def _with_spread(values: dict[tuple[str, int], float], style: str) -> str:

@@ -58,7 +58,7 @@ def test_a_seed_that_a_clip_lacks_is_left_out(modules) -> None:
     assert study.pairs == [("bee-spit", 0), ("fox-walk", 0)]
 
 
-def test_models_are_shown_clip_by_clip_too(modules) -> None:
+def test_clips_are_shown_one_by_one_too(modules) -> None:
     clips = ("bee-spit", "fox-walk")
     fits = [
         row(variant, seed, moving + seed, clip) | {"group": "models"}
