@@ -13,6 +13,7 @@ from torch import Tensor
 from ..sampling import project
 from ..seam.events import Listener, Stage
 from ..single.node_graph import NodeGraph
+from .node_priors import depth, jerk, off_track, stretch
 from .skinning import skin
 from .tracked import tracked_motion
 
@@ -53,15 +54,15 @@ def lift_tracks(motion: NodeMotion, splats: Mapping[str, Tensor], listener: List
         fallen = (LAST_LEARNING_RATE / LEARNING_RATE) ** (step / STEPS)
         optimizer.param_groups[0]["lr"] = LEARNING_RATE * fallen
         several = torch.randperm(len(motion.times))[:6]
-        loss = RIGIDITY * motion.stretch(several) + FLATNESS * motion.depth()
+        loss = RIGIDITY * stretch(motion, several) + FLATNESS * depth(motion)
         for pick in torch.randperm(len(frames))[:FRAMES].tolist():
             frame = frames[pick]
             rows = tracked[torch.randint(len(tracked), (min(SAMPLES, len(tracked)),))]
             table = motion.table(frame / (len(motion.times) - 1))
             ids, weights = splats["motion_ids"][rows], splats["motion_weights"][rows]
             places = skin(means[rows], table, ids, weights)
-            loss = loss + motion.track_loss(places, splats["motion_track"][rows], frame)
-            loss = loss + STEADINESS * motion.jerk(frame)
+            loss = loss + off_track(motion, places, splats["motion_track"][rows], frame)
+            loss = loss + STEADINESS * jerk(motion, frame)
         optimizer.zero_grad()
         loss.backward()
         for parameter in (motion.shifts, motion.turns):

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from typing import Any, ClassVar
 
 import numpy as np
@@ -31,6 +31,7 @@ from .ds4d import token_signatures
 from .gate import close_still_gates
 from .knots import contract
 from .lift import begin_on_tracks, lift_tracks
+from .node_priors import NodePriors, depth, jerk, some_off_track, stretch, surface
 from .rotations import rotations
 from .skinning import skin
 from .spline import bspline_basis
@@ -59,23 +60,6 @@ PRIORS_EVERY = 2
 """Steps from one evaluation of the priors to the next: they cost as much as drawing."""
 TRACKED_TURN = math.radians(45)
 """How far a subject may have turned that tracks from the key frame are believed."""
-SAMPLES = 1500
-"""Gaussians a step looks at for each prior."""
-
-
-@dataclass(frozen=True)
-class NodePriors:
-    """Weights of what keeps the motion plausible, against a photometric loss of about 0.01."""
-
-    rigidity: float = 0.2
-    steadiness: float = 2e-4
-    flatness: float = 2e-3
-    tracks: float = 1e-3
-    colors: float = 0.05
-    anchor: float = 2e-4
-    opacity: float = 1e-3
-    fading: float = 0.03
-    vanishing: float = 1e-5
 
 
 class NodeMotion(Motion):
@@ -101,7 +85,6 @@ class NodeMotion(Motion):
         gate_pixels: float = 0.15,
         learning_rate: float = 2e-3,
         turn: Turn | None = None,
-        priors: NodePriors = NodePriors(),
     ) -> None:
         """Set up `nodes` nodes that rest until `start` places them.
 
@@ -113,7 +96,8 @@ class NodeMotion(Motion):
         assert clip.features is not None
         if fuse == "ga":
             raise ConfigError("fuse=ga learns its weights in a network; choose da, mean or off.")
-        self.priors, self.learning_rate, self.gate_pixels = priors, learning_rate, gate_pixels
+        self.learning_rate, self.gate_pixels = learning_rate, gate_pixels
+        self.priors = NodePriors()
         self.color_knots = color_knots
         self.middle, self.times = clip.middle, np.asarray(clip.times)
         self.features, self.turn = clip.features, turn
@@ -258,13 +242,14 @@ class NodeMotion(Motion):
         if self._last is None or self.asked % PRIORS_EVERY:
             return splats["means"].new_zeros(())
         time, deltas = self._last
+        assert self._near is not None
         priors, frame = self.priors, self._nearest_frame(time)
         around = torch.arange(max(0, frame - 1), min(len(self.times), frame + 2))
-        total = priors.rigidity * self.stretch(around)
-        total = total + priors.steadiness * self.jerk(frame)
-        total = total + priors.flatness * self.depth()
-        total = total + priors.tracks * self._off_track(splats, deltas.d_means, frame)
-        total = total + self._surface(splats)
+        total = priors.rigidity * stretch(self, around)
+        total = total + priors.steadiness * jerk(self, frame)
+        total = total + priors.flatness * depth(self)
+        total = total + priors.tracks * some_off_track(self, splats, deltas.d_means, frame)
+        total = total + surface(self, splats, self._near)
         assert deltas.d_opacities is not None and deltas.d_sh0 is not None
         total = total + priors.vanishing * deltas.d_opacities.clamp(-4, 4).square().mean()
         total = total + priors.fading * deltas.d_sh0.square().sum(-1).mean()
@@ -288,19 +273,6 @@ class NodeMotion(Motion):
             rotation, offset = matrix @ rotation, offset @ matrix.T + carried
         return torch.cat([rotation.flatten(1), offset], 1)
 
-    def stretch(self, frames: Tensor) -> Tensor:
-        """Return how far edges are from turning rigidly with their nodes, squared, of 1."""
-        turns, places = self.turns[frames], self.node_means + self.shifts[frames]
-        count, near = len(self.node_means), self.near_nodes.flatten()
-        rest = self.node_means[self.near_nodes] - self.node_means[:, None]  # [M, 8, 3]
-        # index_select: its backward pass adds up rows, where that of indexing sorts first
-        there = places.index_select(1, near).view(len(frames), count, -1, 3)
-        turned = torch.einsum("fmij,mkj->fmki", rotations(turns), rest)
-        gap = (there - places[:, :, None] - turned).square().sum(-1)
-        neighbours = turns.index_select(1, near).view(len(frames), count, -1, 3)
-        bent = (turns[:, :, None] - neighbours).square().sum(-1).mean()
-        return (gap / (rest.square().sum(-1) + (0.5 * self.pixel) ** 2)).mean() + 0.05 * bent
-
     def _forward_axes(self) -> Tensor:
         """Return where the camera looks, as the subject sees it: [3, 1], or [T, 3, 1] in a turn."""
         forward = self.camera.viewmat[2, :3]
@@ -308,23 +280,6 @@ class NodeMotion(Motion):
             turns = (self.turn.at(frame)[0] for frame in range(len(self.times)))
             forward = np.stack([forward @ matrix for matrix in turns])
         return torch.from_numpy(forward[..., None].copy()).float()
-
-    def jerk(self, frame: int) -> Tensor:
-        """Return the second differences around a frame, in pixels and radians squared."""
-        low, high = max(0, frame - 2), min(len(self.times), frame + 3)
-        if high - low < 3:
-            return self.shifts.new_zeros(())
-        shifts, turns = self.shifts[low:high], self.turns[low:high]
-        bend = (shifts[2:] - 2 * shifts[1:-1] + shifts[:-2]).square().sum(-1).mean()
-        twist = (turns[2:] - 2 * turns[1:-1] + turns[:-2]).square().sum(-1).mean()
-        return bend / self.pixel**2 + 25 * twist
-
-    def depth(self) -> Tensor:
-        """Return motion in depth, and turning about axes in the picture plane."""
-        axes = self.forward_axes
-        deep = (self.shifts @ axes)[..., 0].square().mean()
-        spin = self.turns - (self.turns @ axes) * axes.transpose(-1, -2)
-        return 0.01 * deep / self.pixel**2 + spin.square().mean()
 
     @torch.no_grad()
     def carry_some(self, splats: Mapping[str, Tensor], time: float) -> Tensor:
@@ -343,38 +298,6 @@ class NodeMotion(Motion):
         return torch.linalg.solve(matrices, points - offsets)
 
     # ------------------------------------------------------------------ Gaussians
-
-    def _surface(self, splats: Mapping[str, Tensor]) -> Tensor:
-        """Keep neighbours alike in colour, Gaussians near their start, surfaces opaque."""
-        assert self._near is not None
-        count = len(splats["means"])
-        rows = torch.randint(count, (min(SAMPLES, count),))
-        colors = splats["sh0"][:, 0]
-        near = colors.index_select(0, self._near[rows].flatten()).view(len(rows), -1, 3)
-        apart = (colors.index_select(0, rows)[:, None] - near).square().sum(-1).mean()
-        strayed = (splats["means"] - splats["motion_anchor"]).square().sum(1).mean()
-        clear = (1 - splats["opacities"].sigmoid()).mean()
-        weights = self.priors
-        total = weights.colors * apart * 0.08 + weights.anchor * strayed / self.pixel**2
-        return total + weights.opacity * clear
-
-    def _off_track(self, splats: Mapping[str, Tensor], d_means: Tensor, frame: int) -> Tensor:
-        """Return how far tracked Gaussians are from where their tracks lead, in pixels."""
-        tracked = (splats["motion_track"] >= 0).nonzero()[:, 0]
-        if frame == self.middle or not len(tracked):
-            return d_means.new_zeros(())
-        rows = tracked[torch.randint(len(tracked), (min(SAMPLES, len(tracked)),))]
-        places = splats["means"].index_select(0, rows) + d_means.index_select(0, rows)
-        return self.track_loss(places, splats["motion_track"][rows], frame)
-
-    def track_loss(self, places: Tensor, tracks: Tensor, frame: int) -> Tensor:
-        """Return how far places [B, 3] are from where tracks [B] lead, in pixels, as trusted."""
-        chosen = tracks.numpy()
-        ends = torch.from_numpy(self.tracks.places[frame, chosen])
-        trust = torch.from_numpy(self.tracks.confidence[frame, chosen])
-        pixels, _ = project(places, self.camera)
-        off = ((pixels - ends).square().sum(1) + 0.25).sqrt() - 0.5
-        return (trust * off).sum() / (trust.sum() + 20)
 
     def _track_rows(self, means: Tensor) -> Tensor:
         """Return the track [N] of the pixel nearest to each Gaussian's."""

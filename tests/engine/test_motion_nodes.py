@@ -3,126 +3,35 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from dataclasses import dataclass, field
-from typing import Any
-
 import numpy as np
 import pytest
 import torch
 from scipy.spatial.transform import Rotation
 from torch import Tensor
 
-from ds4d_engine.features import ClipFeatures, DescriptorExtractor, extract_tokens
-from ds4d_engine.motion import Clip, build_motion
-from ds4d_engine.motion.nodes import NodeMotion
+from ds4d_engine.motion import build_motion
+from ds4d_engine.motion.node_priors import stretch
 from ds4d_engine.motion.rotations import rotations
 from ds4d_engine.sampling import project
 from ds4d_engine.seam.errors import ConfigError
-from ds4d_engine.single.tracks import Tracks, track_pixels
-from ds4d_engine.single.turn import Turn
-from tests.engine.moving_square import as_dataset, square_clip
-
-FRAMES, SIZE = 7, 40
-MIDDLE = FRAMES // 2
-Splats = dict[str, Tensor]
-
-
-@dataclass(frozen=True, eq=False)
-class Seen:
-    """A clip, its tracks, and what a motion was once `start` had placed its nodes."""
-
-    clip: Clip
-    tracks: Tracks
-    nodes: dict[str, Tensor] = field(default_factory=dict)
-    splats: Splats = field(default_factory=dict)
+from tests.engine.hung_splats import (
+    FRAMES,
+    MIDDLE,
+    Seen,
+    build,
+    everything,
+    move_rigidly,
+    moved,
+    once_round,
+    prepared,
+    see_square,
+    wander,
+)
 
 
 @pytest.fixture(scope="module")
 def seen() -> Seen:
-    dataset = as_dataset(square_clip(FRAMES, SIZE))
-    tokens, grids = extract_tokens(
-        dataset.images,
-        DescriptorExtractor(),
-        present=dataset.present,
-        device=torch.device("cpu"),
-    )
-    features = ClipFeatures(tokens, grids, dataset.cameras)
-    clip = Clip(tuple(dataset.times), MIDDLE, features)
-    found = Seen(clip, track_pixels(dataset.images[0], MIDDLE))
-    model = build(found)
-    splats = splats_of(model)
-    model.refresh(splats, everything(splats))
-    model.start(splats)
-    nodes = {name: value.clone() for name, value in model.state_dict().items()}
-    return Seen(clip, found.tracks, nodes, splats)
-
-
-def build(seen: Seen, **settings: Any) -> NodeMotion:
-    given: dict[str, Any] = {"tracks": seen.tracks, "nodes": 24, "color_knots": 5, **settings}
-    model = build_motion("nodes", seen.clip, **given)
-    assert isinstance(model, NodeMotion)
-    return model
-
-
-def splats_of(model: NodeMotion) -> Splats:
-    """A Gaussian on every opaque pixel of the key frame, a little before or behind the plane."""
-    pixels = torch.from_numpy(model.tracks.pixels)
-    torch.manual_seed(0)
-    depth = 2 + 0.1 * torch.rand(len(pixels)) - 0.05
-    homogeneous = torch.cat([pixels, torch.ones(len(pixels), 1)], 1)
-    local = (torch.linalg.inv(torch.tensor(model.camera.K).float()) @ homogeneous.T).T
-    pose = torch.tensor(model.camera.camtoworld).float()
-    means = (local * depth[:, None]) @ pose[:3, :3].T + pose[:3, 3]
-    count = len(means)
-    return {
-        "means": means,
-        "scales": torch.full((count, 3), float(np.log(0.4 * model.pixel))),
-        "quats": torch.tensor([1.0, 0, 0, 0]).repeat(count, 1),
-        "opacities": torch.full((count,), 2.0),
-        "sh0": torch.rand(count, 1, 3) - 0.5,
-        **model.per_gaussian(count),
-    }
-
-
-def everything(splats: Splats) -> Tensor:
-    return torch.ones(1, len(splats["means"]), dtype=torch.bool)
-
-
-def prepared(seen: Seen, model: NodeMotion, *, resting: bool = True) -> Splats:
-    """Place nodes as `start` did and hang splats on them; let the nodes rest, or move as found."""
-    splats = splats_of(model)
-    for name in ("motion_ids", "motion_weights", "motion_anchor", "motion_track"):
-        splats[name] = seen.splats[name].clone()
-    model.load_state_dict(seen.nodes)
-    model.refresh(splats, everything(splats))
-    if not resting:
-        return splats
-    with torch.no_grad():
-        model.shifts.zero_()
-        model.turns.zero_()
-    return splats
-
-
-def wander(model: NodeMotion, size: float = 0.1) -> None:
-    """Give every node some motion of its own in every frame."""
-    torch.manual_seed(1)
-    with torch.no_grad():
-        model.shifts.copy_(size * torch.randn_like(model.shifts))
-        model.turns.copy_(2 * size * torch.randn_like(model.turns))
-
-
-def move_rigidly(model: NodeMotion, vector: Tensor, offset: Tensor) -> Tensor:
-    """Let all nodes turn about the origin by `vector`, then move, in all frames; return [3, 3]."""
-    matrix = torch.from_numpy(Rotation.from_rotvec(vector.numpy()).as_matrix()).float()
-    with torch.no_grad():
-        model.turns.copy_(vector.expand_as(model.turns))
-        model.shifts.copy_(model.node_means @ matrix.T + offset - model.node_means)
-    return matrix
-
-
-def moved(model: NodeMotion, splats: Mapping[str, Tensor], time: float) -> Tensor:
-    return splats["means"] + model(splats, time).d_means
+    return see_square()
 
 
 def test_started_motion_is_the_identity_at_the_key_frame(seen: Seen) -> None:
@@ -156,30 +65,6 @@ def test_nodes_that_move_as_one_body_move_every_gaussian_with_it(seen: Seen, tim
     matrix = move_rigidly(model, vector, offset)
     expected = splats["means"] @ matrix.T + offset
     assert (moved(model, splats, time) - expected).abs().max() < 1e-5
-
-
-def test_a_rigid_motion_stretches_nothing_and_a_stretch_does(seen: Seen) -> None:
-    model = build(seen)
-    prepared(seen, model)
-    frames = torch.arange(FRAMES)
-    assert model.stretch(frames) == 0
-    move_rigidly(model, torch.tensor([0.3, -0.2, 0.6]), torch.tensor([0.1, 0.05, -0.2]))
-    assert model.stretch(frames) < 1e-8
-    penalties = []
-    for share in (0.1, 0.2, 0.4):
-        with torch.no_grad():
-            model.turns.zero_()
-            model.shifts.copy_((share * model.node_means).expand_as(model.shifts))
-        penalties.append(model.stretch(frames).item())
-    assert 0 < penalties[0] < penalties[1] < penalties[2]
-
-
-def test_bending_is_a_stretch_too(seen: Seen) -> None:
-    model = build(seen)
-    prepared(seen, model)
-    with torch.no_grad():
-        model.turns[:, ::2, 2] = 0.5
-    assert model.stretch(torch.arange(FRAMES)) > 1e-4
 
 
 @pytest.mark.parametrize("time", [0.0, 0.33, 0.5, 1.0])
@@ -259,12 +144,6 @@ def test_a_closed_gate_holds_a_gaussian(seen: Seen) -> None:
     assert deltas[::2].abs().max() == 0 and deltas[1::2].abs().min(1).values.max() > 0
 
 
-def once_round() -> Turn:
-    angles = np.linspace(-3, 3, FRAMES)
-    axis = np.linspace((-0.1, 0, 0), (0.1, 0, 0), FRAMES)
-    return Turn(angles, axis, axis[MIDDLE], np.array([0.0, 0.0, 1.0]))
-
-
 @pytest.mark.parametrize("place", [0, 1.5, MIDDLE, FRAMES - 1])
 def test_nodes_at_rest_turn_with_the_subject(seen: Seen, place: float) -> None:
     model = build(seen, turn=once_round())
@@ -272,21 +151,6 @@ def test_nodes_at_rest_turn_with_the_subject(seen: Seen, place: float) -> None:
     matrix, offset = (torch.from_numpy(part).float() for part in once_round().at(place))
     expected = splats["means"] @ matrix.T + offset
     assert (moved(model, splats, place / (FRAMES - 1)) - expected).abs().max() < 1e-5
-
-
-def test_a_turning_subject_is_neither_stretched_nor_moved_in_depth(seen: Seen) -> None:
-    model = build(seen, turn=once_round())
-    prepared(seen, model)
-    assert model.stretch(torch.arange(FRAMES)) == 0
-    assert model.depth() == 0
-    axis = torch.tensor(model.camera.viewmat[2, :3]).float()
-    with torch.no_grad():  # along the line of sight, as the subject has it in the first frame
-        model.shifts[0] = torch.from_numpy(once_round().at(0)[0]).float().T @ axis
-    assert model.depth() > 0.1
-    across = torch.linalg.cross(model.shifts[0], torch.tensor([0.0, 0.0, 1.0]).expand(24, 3))
-    with torch.no_grad():
-        model.shifts[0] = across
-    assert model.depth() < 1e-6
 
 
 def test_tracks_are_believed_only_near_the_key_frame_of_a_turn(seen: Seen) -> None:
@@ -407,23 +271,7 @@ def test_loaded_state_moves_as_the_saved_one(seen: Seen) -> None:
     resumed.load_state_dict(model.state_dict())
     resumed.refresh(splats, everything(splats))
     assert torch.equal(resumed(splats, 0.15).d_means, model(splats, 0.15).d_means)
-    assert torch.equal(resumed.stretch(torch.arange(3)), model.stretch(torch.arange(3)))
-
-
-def test_priors_are_finite_and_pull_on_the_nodes(seen: Seen) -> None:
-    model = build(seen)
-    splats = prepared(seen, model)
-    wander(model)
-    pulled = torch.zeros_like(model.shifts)
-    for frame in range(FRAMES):
-        model(splats, float(model.times[frame]))
-        penalty = model.regularisation(splats)
-        assert penalty.isfinite() and penalty >= 0
-        if penalty.requires_grad:
-            penalty.backward()
-            assert model.shifts.grad is not None
-            pulled += model.shifts.grad.abs()
-    assert pulled.max() > 0
+    assert torch.equal(stretch(resumed, torch.arange(3)), stretch(model, torch.arange(3)))
 
 
 def test_a_fusion_that_learns_is_refused(seen: Seen) -> None:
