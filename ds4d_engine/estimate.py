@@ -31,6 +31,7 @@ from pathlib import Path
 from .data import Dataset
 from .data.frames import SHARE
 from .fit.config import FitConfig
+from .fit.enough import with_enough
 from .fit.rehearsal import Rehearsal, rehearse
 
 REHEARSED_SECONDS = 0.6
@@ -95,6 +96,7 @@ def estimate(
         DS4DError: the fit could not begin.
     """
     is_clip = outlook.sample.source == "clip"
+    config = with_enough(config, outlook.sample)
     first = config.gaussians if config.motion == "nodes" else _mean_of_growth(config)
     costs = rehearse(
         outlook.sample,

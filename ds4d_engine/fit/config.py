@@ -57,6 +57,11 @@ class FitConfig:
     init: str = _setting("auto", "auto, hull, random, or a .ply/.obj/.glb file to start from")
     gaussians: int = _setting(6_000, "Gaussians at the start")
     max_gaussians: int = _setting(12_000, "Gaussians that densification may reach")
+    gaussians_per_side: float = _setting(
+        24.0,
+        "Gaussians there may be for each pixel along a square as large as the subject in all "
+        "pictures of a moment; 0, or gaussians or max_gaussians given: whatever the pictures show",
+    )
     sh_degree: int = _setting(0, "degree of view-dependent colour, 0 to 3")
     densify_start: float = _setting(0.08, "part of the fit at which densification starts")
     densify_stop: float = _setting(0.6, "part of the fit at which densification stops")
@@ -264,7 +269,12 @@ class FitConfig:
         return cls(preset=name, **PRESETS[name] | SOURCES[source].get(name, {}))
 
     def replace(self, **changes: Any) -> Self:
-        """Return a copy with some settings changed, checked again."""
+        """Return a copy with some settings changed, checked again.
+
+        Numbers of Gaussians given here are meant, whatever the pictures show.
+        """
+        if changes.keys() & {"gaussians", "max_gaussians"}:
+            changes.setdefault("gaussians_per_side", 0.0)
         return dataclasses.replace(self, **changes)
 
 
@@ -290,6 +300,7 @@ PRESETS: dict[str, dict[str, Any]] = {
         "window_part": 3 / 23,
         "init": "random",
         "gaussians": 2_000,
+        "gaussians_per_side": 0.0,
         "densify_start": 0.5 / 23,
         "densify_stop": 18 / 23,
         "densify_times": 175,

@@ -33,6 +33,7 @@ from .checkpoint import (
 )
 from .config import FitConfig
 from .densify import Densifier
+from .enough import with_enough
 from .export import Told, export_asset
 from .files import checkpoint_path
 from .guidance import Guidance
@@ -96,6 +97,7 @@ def fit(
         DS4DError: the dataset cannot be fitted, or the checkpoint does not belong to this fit.
     """
     visitor = visitor or Visitor()
+    config = with_enough(config, dataset)
     torch.manual_seed(config.seed)
     torch.set_num_threads(1)
     set_threads(fit_threads(config))
