@@ -35,6 +35,7 @@ PAPER = {
 
 MODELS = {
     "ds4d": Variant("ds4d"),
+    "ds4d-small": Variant("ds4d, a third of the Gaussians", {"gaussians_per_side": 8.0}),
     "spline": Variant("spline", {"motion": "spline", "lr_motion": 7e-3}),
     "hexplane": Variant("hexplane", {"motion": "hexplane"}),
     "ds4d-paper": Variant("ds4d-paper", {"motion": "ds4d-paper"}),

@@ -105,6 +105,11 @@ PROTOCOLS = {
         "bee-spit": Clip(Recipe("bee_bot.glb", "spit_attack")),
         "knight-cheer": Clip(Recipe("Knight.glb", "Cheer", hidden=HELD)),
         "kenney-walk": Clip(Recipe("kenney_character.glb", "walk", azimuth=30.0)),
+        "robot-running": Clip(Recipe("RobotExpressive.glb", "Running", azimuth=45.0)),
+        "fox-run": Clip(Recipe("Fox.glb", "Run", azimuth=90.0)),
+        "bee-head": Clip(Recipe("bee_bot.glb", "head_movement")),
+        "knight-walking": Clip(Recipe("Knight.glb", "Walking_A", azimuth=30.0, hidden=HELD)),
+        "kenney-jump": Clip(Recipe("kenney_character.glb", "jump", azimuth=30.0)),
     },
     "interwoven": {
         "robot-arm": interwoven(

@@ -4,9 +4,9 @@
     python benchmarks/report.py
 
 Tables go between `<!-- ablation-paper:begin -->` and `<!-- ablation-paper:end -->`, and likewise
-for every other group, those of dense clips apart (`ablation-models-dense`); plots to
-docs/images/benchmarks. A table holds the clips and seeds that all of its rows have. Spread is the
-deviation over seeds of the mean over clips.
+for every other group, those of dense clips apart (`ablation-models-dense`), and for what more
+Gaussians bring (`counts`); plots to docs/images/benchmarks. A table holds the clips and seeds that
+all of its rows have. Spread is the deviation over seeds of the mean over clips.
 """
 
 from __future__ import annotations
@@ -18,8 +18,10 @@ from pathlib import Path
 
 from ablation import RESULTS, read_rows
 from ablation_tables import Study, mean_and_spread, section, studies
+from count_tables import count_table
 
 DOCS = Path(__file__).resolve().parent.parent / "docs"
+COUNTS = RESULTS.with_name("counts.jsonl")
 INK, FAINT = "#1f4e79", "#9db4c8"
 
 
@@ -89,16 +91,24 @@ def report(results: Path, page: Path, plots: Path) -> None:
     page.write_text(text, encoding="utf-8")
 
 
+def report_counts(results: Path, page: Path) -> None:
+    """Write the table of a file of fits with several numbers of Gaussians into a page."""
+    text = fill(page.read_text(encoding="utf-8"), "counts", count_table(read_rows(results)))
+    page.write_text(text, encoding="utf-8")
+
+
 def main() -> None:
     """Write what the command line asks for."""
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
     parser.add_argument("--results", type=Path, default=RESULTS)
+    parser.add_argument("--counts", type=Path, default=COUNTS)
     parser.add_argument("--page", type=Path, default=DOCS / "benchmarks.md")
     parser.add_argument("--plots", type=Path, default=DOCS / "images" / "benchmarks")
     options = parser.parse_args()
     report(options.results, options.page, options.plots)
+    report_counts(options.counts, options.page)
 
 
 if __name__ == "__main__":

@@ -58,9 +58,10 @@ class FitConfig:
     gaussians: int = _setting(6_000, "Gaussians at the start")
     max_gaussians: int = _setting(12_000, "Gaussians that densification may reach")
     gaussians_per_side: float = _setting(
-        24.0,
+        0.0,
         "Gaussians there may be for each pixel along a square as large as the subject in all "
-        "pictures of a moment; 0, or gaussians or max_gaussians given: whatever the pictures show",
+        "pictures of a moment (presets: 24); 0, or gaussians or max_gaussians given: whatever the "
+        "pictures show",
     )
     sh_degree: int = _setting(0, "degree of view-dependent colour, 0 to 3")
     densify_start: float = _setting(0.08, "part of the fit at which densification starts")
@@ -278,14 +279,25 @@ class FitConfig:
         return dataclasses.replace(self, **changes)
 
 
+ENOUGH_PER_SIDE = 24.0
+"""`gaussians_per_side`: about where more stop to show more of what moves, in clips of 7 and of 12
+cameras at 128 to 512 px (docs/benchmarks.md)."""
+
 PRESETS: dict[str, dict[str, Any]] = {
     # the more steps, the shorter those of motion: what none of them has to say adds up
-    "draft": {"iterations": 4_000, "gaussians": 4_000, "max_gaussians": 6_000, "lr_motion": 1e-2},
-    "standard": {},
+    "draft": {
+        "iterations": 4_000,
+        "gaussians": 4_000,
+        "max_gaussians": 6_000,
+        "gaussians_per_side": ENOUGH_PER_SIDE,
+        "lr_motion": 1e-2,
+    },
+    "standard": {"gaussians_per_side": ENOUGH_PER_SIDE},
     "high": {
         "iterations": 60_000,
         "gaussians": 12_000,
         "max_gaussians": 60_000,
+        "gaussians_per_side": ENOUGH_PER_SIDE,
         "lr_motion": 4e-3,
     },
     # 4DGaussians as published for D-NeRF: 3,000 coarse and 20,000 fine steps, 2,000 random points,
@@ -300,7 +312,6 @@ PRESETS: dict[str, dict[str, Any]] = {
         "window_part": 3 / 23,
         "init": "random",
         "gaussians": 2_000,
-        "gaussians_per_side": 0.0,
         "densify_start": 0.5 / 23,
         "densify_stop": 18 / 23,
         "densify_times": 175,

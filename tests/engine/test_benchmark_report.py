@@ -17,7 +17,7 @@ def modules(monkeypatch):
     """The scripts, found as they find each other."""
     pytest.importorskip("matplotlib", reason="needs the package matplotlib")
     monkeypatch.syspath_prepend(str(BENCHMARKS))
-    names = ("ablation", "ablation_tables", "ablation_variants", "report")
+    names = ("ablation", "ablation_tables", "ablation_variants", "report", "count_tables")
     yield tuple(__import__(name) for name in names)
     for name in names:
         sys.modules.pop(name, None)
@@ -44,7 +44,7 @@ ROWS = [row("B", 0, 21.0), row("A", 0, 20.0), row("A", 1, 22.0), row("B", 1, 24.
 
 
 def test_differences_are_taken_fit_by_fit_and_spread_over_seeds(modules) -> None:
-    _, tables, _, _ = modules
+    tables = modules[1]
     (study,) = tables.studies([*ROWS, row("A", 2, 30.0)])  # B has no seed 2
     lines = tables.table(study).splitlines()
     assert lines[2].startswith("| A HexPlane, random start | 21.00 ± 1.41 | +0.00 ± 0.00 | 30.00")
@@ -102,3 +102,18 @@ def test_a_finished_fit_is_known_by_its_settings(modules) -> None:
     job = ablation.Job("paper", "A", "paper/fox-walk", 0, "draft", ROWS[0]["settings"])
     assert [job.same_as(one) for one in ROWS] == [False, True, False, False]
     assert not job.same_as(ROWS[1] | {"settings": {"iterations": 9}})
+
+
+def counted(count: int, moving: float, clip: str = "paper/fox-walk", steps: int = 1200) -> dict:
+    fit = row("A", 0, moving, clip) | {"steps": steps, "asset_mb": count / 1000}
+    fit["scores"] = fit["scores"] | {"motion_error_moving": 0.5}
+    return fit | {"settings": {"iterations": steps, "max_gaussians": count}}
+
+
+def test_counts_are_compared_on_the_clips_that_they_share(modules) -> None:
+    fits = [counted(1000, 20.0), counted(2000, 21.0), counted(2000, 30.0, "paper/bee-spit")]
+    alone = counted(3000, 25.0, steps=500)
+    lines = modules[4].count_table([*fits, alone]).splitlines()
+    assert lines[0] == "| clips | budget | model | 1,000 | 2,000 |"
+    cells = "20.00 / 1.00 / 0.50 | 21.00 / 2.00 / 0.50"
+    assert lines[2:] == [f"| paper: fox-walk | 1,200 steps, draft | A | {cells} |"]

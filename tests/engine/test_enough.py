@@ -96,9 +96,12 @@ def test_one_clip_and_the_peer_as_published_have_numbers_of_their_own() -> None:
 
 def test_a_fit_grows_to_what_its_pictures_tell_and_is_estimated_so(tmp_path: Path) -> None:
     blob = moving_blob()
-    config = dataclasses.replace(
-        FitConfig(threads=1, backend="cpu", checkpoint_seconds=0, iterations=40),
+    config = FitConfig(
+        iterations=40,
         gaussians_per_side=1_200 / subject_pixels(blob) ** 0.5,
+        threads=1,
+        backend="cpu",
+        checkpoint_seconds=0,
     )
     result = fit(blob, config, tmp_path / "a.ds4d")
     assert 1_000 < result.summary["gaussians"] <= 1_200
