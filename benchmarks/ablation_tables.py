@@ -80,8 +80,8 @@ def studies(rows: list[Row]) -> list[Study]:
     """Sort rows into studies, variants in their tables' order; a later row replaces an earlier."""
     found: dict[tuple[str, str, str], dict[str, dict[tuple[str, int], Row]]] = {}
     for row in rows:
-        protocol, _, clip = row["clip"].rpartition("/")
-        fits = found.setdefault((row["group"], protocol or "dense", budget(row)), {})
+        protocol, clip = protocol_and_clip(row)
+        fits = found.setdefault((row["group"], protocol, budget(row)), {})
         fits.setdefault(row["variant"], {})[clip, row["seed"]] = row
     return [
         Study(*key, {name: fits[name] for name in GROUPS[key[0]] if name in fits})
@@ -91,10 +91,20 @@ def studies(rows: list[Row]) -> list[Study]:
 
 def budget(row: Row) -> str:
     """Name what a fit was given."""
-    settings = row["settings"]
-    given = f"{settings['seconds']:g} s" if settings.get("seconds") else f"{row['steps']:,} steps"
-    most = settings.get("max_gaussians")
-    return given + (f", up to {most:,} Gaussians" if most else f", preset {row['preset']}")
+    most = row["settings"].get("max_gaussians")
+    return spent(row) + (f", up to {most:,} Gaussians" if most else f", preset {row['preset']}")
+
+
+def spent(row: Row) -> str:
+    """Name the seconds or steps that a fit took."""
+    seconds = row["settings"].get("seconds")
+    return f"{seconds:g} s" if seconds else f"{row['steps']:,} steps"
+
+
+def protocol_and_clip(row: Row) -> tuple[str, str]:
+    """Return what a clip was captured for, and its name."""
+    protocol, _, clip = row["clip"].rpartition("/")
+    return protocol or "dense", clip
 
 
 def table(study: Study) -> str:

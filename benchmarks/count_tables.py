@@ -4,11 +4,10 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from typing import Any
 
 import numpy as np
+from ablation_tables import Row, protocol_and_clip, spent
 
-Row = dict[str, Any]
 Key = tuple[str, str, str]
 """Protocol, budget, model."""
 
@@ -21,13 +20,9 @@ def count_table(rows: Iterable[Row]) -> str:
     """
     lines: dict[Key, dict[int, dict[str, Row]]] = {}
     for row in rows:
-        protocol, _, clip = row["clip"].rpartition("/")
-        settings = row["settings"]
-        given = (
-            f"{settings['seconds']:g} s" if settings.get("seconds") else f"{row['steps']:,} steps"
-        )
-        key = (protocol or "dense", f"{given}, {row['preset']}", row["variant"])
-        lines.setdefault(key, {}).setdefault(settings["max_gaussians"], {})[clip] = row
+        protocol, clip = protocol_and_clip(row)
+        key = (protocol, f"{spent(row)}, {row['preset']}", row["variant"])
+        lines.setdefault(key, {}).setdefault(row["settings"]["max_gaussians"], {})[clip] = row
     lines = {key: line for key, line in lines.items() if len(line) > 1}
     counts = sorted({count for line in lines.values() for count in line})
     head = ["clips", "budget", "model", *(f"{count:,}" for count in counts)]

@@ -60,8 +60,8 @@ class FitConfig:
     gaussians_per_side: float = _setting(
         0.0,
         "Gaussians there may be for each pixel along a square as large as the subject in all "
-        "pictures of a moment (presets: 24); 0, or gaussians or max_gaussians given: whatever the "
-        "pictures show",
+        "cameras' pictures of a moment (presets: 24); 0, or gaussians or max_gaussians given, or "
+        "one camera: whatever the pictures show",
     )
     sh_degree: int = _setting(0, "degree of view-dependent colour, 0 to 3")
     densify_start: float = _setting(0.08, "part of the fit at which densification starts")

@@ -23,10 +23,11 @@ LOOKED_AT = 8
 def with_enough(config: FitConfig, dataset: Dataset) -> FitConfig:
     """Return settings with no more than `gaussians_per_side` Gaussians a pixel of side.
 
-    Those of the start become fewer in the same proportion. The splats of a clip's nodes are about
-    a pixel in size by themselves.
+    Those of the start become fewer in the same proportion. One camera's clip is left as it is, as
+    this was measured with several; so are nodes, whose splats are held to about a pixel in size.
     """
-    if not config.gaussians_per_side or config.motion == "nodes":
+    alone = config.motion == "nodes" or len(dataset.train) == 1
+    if alone or not config.gaussians_per_side:
         return config
     side = math.sqrt(subject_pixels(dataset))
     told = max(LEAST, round(config.gaussians_per_side * side))

@@ -94,6 +94,12 @@ def test_one_clip_and_the_peer_as_published_have_numbers_of_their_own() -> None:
         assert with_enough(config, covered(10)) == config
 
 
+def test_what_one_camera_sees_keeps_the_presets_numbers() -> None:
+    splines = DRAFT.replace(motion="spline")
+    assert with_enough(splines, covered(10, cameras=2)) == splines
+    assert with_enough(splines, covered(10, cameras=3)).max_gaussians == LEAST
+
+
 def test_a_fit_grows_to_what_its_pictures_tell_and_is_estimated_so(tmp_path: Path) -> None:
     blob = moving_blob()
     config = FitConfig(
