@@ -119,7 +119,7 @@ def estimate(
     return Estimate(
         seconds=seconds,
         step_seconds=step,
-        steps=math.ceil(fitting / step),
+        steps=math.ceil(config.seconds / step) if config.seconds else config.iterations,
         memory_bytes=_memory_bytes(outlook, config, costs, last),
         asset_bytes=last * (STATIC_BYTES + 4 * costs.baked_floats * frames),
         checkpoint_bytes=last * costs.bytes_per_gaussian + costs.bytes_beside,
